@@ -1,0 +1,348 @@
+//! Records: all that is ever written to any medium.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Content, Error, ErrorKind, Message, Metadata, Result, Role, Stamp, Time, json};
+
+/// The version of the record format that this release writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// One fact about a session. A session is a set of records, and every write is a union.
+///
+/// See `docs/formats.md` for the JSON encoding. Unknown fields are refused, and so is another version. `Debug` never
+/// shows the content of a message.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Record {
+    /// A message. Identity: its id. The same id with other content is a conflict.
+    Message(Message),
+    /// Metadata of the session. Per key the greatest stamp wins; `None` removes the key.
+    Session {
+        /// Decides which value of a key wins.
+        stamp: Stamp,
+        /// The keys to set or to remove.
+        set: BTreeMap<String, Option<Value>>,
+    },
+    /// Who owns the session (the smallest stamp) and who else may do what (the greatest stamp). Not covered by
+    /// [`Record::Cleared`].
+    Acl {
+        /// Decides which record counts.
+        stamp: Stamp,
+        /// The owner, if it has one.
+        owner: Option<String>,
+        /// What others may do.
+        grants: Vec<Grant>,
+    },
+    /// The message is dead for ever, whether it came before or comes later.
+    Deleted {
+        /// The message.
+        id: Stamp,
+        /// When it was deleted; greater than `id`.
+        stamp: Stamp,
+    },
+    /// Messages and keys with stamps up to `through` are dead; later ones live.
+    Cleared {
+        /// The greatest stamp that is dead.
+        through: Stamp,
+        /// When it was cleared; greater than `through`.
+        stamp: Stamp,
+    },
+}
+
+/// What somebody may do with a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// A principal or a role.
+    pub to: String,
+    /// The names of the actions.
+    pub actions: Vec<String>,
+}
+
+impl Record {
+    /// The record's stamp; of a message, its id.
+    pub fn stamp(&self) -> Stamp {
+        match self {
+            Self::Message(message) => message.id,
+            Self::Session { stamp, .. }
+            | Self::Acl { stamp, .. }
+            | Self::Deleted { stamp, .. }
+            | Self::Cleared { stamp, .. } => *stamp,
+        }
+    }
+
+    /// Whether the record says that others are dead.
+    pub fn is_tombstone(&self) -> bool {
+        matches!(self, Self::Deleted { .. } | Self::Cleared { .. })
+    }
+
+    /// The canonical encoding: one line of JSON without a line break. Two records are equal if and only if their
+    /// encodings are.
+    ///
+    /// The caller must have checked the depth of the values; the [`Validate`](crate::Validate) layer does.
+    pub fn encode(&self) -> Encoded {
+        // Serialising these types to a string cannot fail: no map has other keys than strings.
+        Encoded(serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// Reads a canonical encoding that craftx wrote.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SchemaTooNew`] for another version, [`ErrorKind::InvalidInput`] for anything else that is no
+    /// record. The text is not quoted.
+    pub fn decode(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| match serde_json::from_str::<OnlyVersion>(text) {
+            Ok(OnlyVersion { v }) if v != FORMAT_VERSION => wrong_version(v),
+            _ => json::not_json(&error),
+        })
+    }
+
+    /// Reads a record that somebody else may have written, and refuses what could not be kept exactly.
+    ///
+    /// # Errors
+    /// As [`Record::decode`] and [`json::parse`].
+    pub fn parse(text: &str) -> Result<Self> {
+        json::check(text)?;
+        Self::decode(text)
+    }
+}
+
+fn wrong_version(v: u32) -> Error {
+    Error::new(ErrorKind::SchemaTooNew, "the record has a version that this release does not know")
+        .with("version", v)
+        .with("known", FORMAT_VERSION)
+}
+
+#[derive(Deserialize)]
+struct OnlyVersion {
+    v: u32,
+}
+
+impl fmt::Debug for Record {
+    /// Shows names and stamps, never the content of a message or a value of metadata.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(message) => message.fmt(f),
+            Self::Session { stamp, set } => {
+                f.debug_struct("Session").field("stamp", stamp).field("keys", &set.len()).finish()
+            }
+            Self::Acl { stamp, owner, grants } => {
+                f.debug_struct("Acl").field("stamp", stamp).field("owner", owner).field("grants", grants).finish()
+            }
+            Self::Deleted { id, stamp } => f.debug_struct("Deleted").field("id", id).field("stamp", stamp).finish(),
+            Self::Cleared { through, stamp } => {
+                f.debug_struct("Cleared").field("through", through).field("stamp", stamp).finish()
+            }
+        }
+    }
+}
+
+impl Serialize for Record {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The order of the members is part of the canonical encoding.
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("v", &FORMAT_VERSION)?;
+        match self {
+            Self::Message(message) => {
+                members.serialize_entry("record", "message")?;
+                members.serialize_entry("id", &message.id)?;
+                members.serialize_entry("role", &message.role)?;
+                if !message.content.is_absent() {
+                    members.serialize_entry("content", &message.content)?;
+                }
+                if let Some(parent) = &message.parent {
+                    members.serialize_entry("parent", parent)?;
+                }
+                if let Some(time) = &message.created_at {
+                    members.serialize_entry("created_at", time)?;
+                }
+                if !message.metadata.is_empty() {
+                    members.serialize_entry("metadata", &message.metadata)?;
+                }
+            }
+            Self::Session { stamp, set } => {
+                members.serialize_entry("record", "session")?;
+                members.serialize_entry("stamp", stamp)?;
+                members.serialize_entry("set", set)?;
+            }
+            Self::Acl { stamp, owner, grants } => {
+                members.serialize_entry("record", "acl")?;
+                members.serialize_entry("stamp", stamp)?;
+                members.serialize_entry("owner", owner)?;
+                members.serialize_entry("grants", grants)?;
+            }
+            Self::Deleted { id, stamp } => {
+                members.serialize_entry("record", "deleted")?;
+                members.serialize_entry("id", id)?;
+                members.serialize_entry("stamp", stamp)?;
+            }
+            Self::Cleared { through, stamp } => {
+                members.serialize_entry("record", "cleared")?;
+                members.serialize_entry("through", through)?;
+                members.serialize_entry("stamp", stamp)?;
+            }
+        }
+        members.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wire = Wire::deserialize(deserializer)?;
+        Self::try_from(wire).map_err(|error| serde::de::Error::custom(error.message()))
+    }
+}
+
+/// Every member that a record can have. Read in one pass, then checked against its kind.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    v: u32,
+    record: Kind,
+    id: Option<Stamp>,
+    role: Option<Role>,
+    #[serde(default)]
+    content: Content,
+    parent: Option<Stamp>,
+    created_at: Option<Time>,
+    metadata: Option<Metadata>,
+    stamp: Option<Stamp>,
+    set: Option<BTreeMap<String, Option<Value>>>,
+    #[serde(default, deserialize_with = "present")]
+    owner: Option<Option<String>>,
+    grants: Option<Vec<Grant>>,
+    through: Option<Stamp>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Message,
+    Session,
+    Acl,
+    Deleted,
+    Cleared,
+}
+
+/// Tells `"owner": null` from no `owner` at all.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}
+
+impl TryFrom<Wire> for Record {
+    type Error = Error;
+    fn try_from(wire: Wire) -> Result<Self> {
+        if wire.v != FORMAT_VERSION {
+            return Err(wrong_version(wire.v));
+        }
+        let wrong =
+            || Error::new(ErrorKind::InvalidInput, "the record lacks a member of its kind or has one of another");
+        match (wire.record, wire) {
+            (
+                Kind::Message,
+                Wire {
+                    id: Some(id),
+                    role: Some(role),
+                    content,
+                    parent,
+                    created_at,
+                    metadata,
+                    stamp: None,
+                    set: None,
+                    owner: None,
+                    grants: None,
+                    through: None,
+                    ..
+                },
+            ) => Ok(Self::Message(Message {
+                id,
+                role,
+                content,
+                parent,
+                created_at,
+                metadata: metadata.unwrap_or_default(),
+            })),
+            (kind, wire) => {
+                let Wire {
+                    id,
+                    role: None,
+                    content: Content::Absent,
+                    parent: None,
+                    created_at: None,
+                    metadata: None,
+                    ..
+                } = wire
+                else {
+                    return Err(wrong());
+                };
+                match (kind, id, wire.stamp, wire.set, wire.owner, wire.grants, wire.through) {
+                    (Kind::Session, None, Some(stamp), Some(set), None, None, None) => Ok(Self::Session { stamp, set }),
+                    (Kind::Acl, None, Some(stamp), None, Some(owner), Some(grants), None) => {
+                        Ok(Self::Acl { stamp, owner, grants })
+                    }
+                    (Kind::Deleted, Some(id), Some(stamp), None, None, None, None) => Ok(Self::Deleted { id, stamp }),
+                    (Kind::Cleared, None, Some(stamp), None, None, None, Some(through)) => {
+                        Ok(Self::Cleared { through, stamp })
+                    }
+                    _ => Err(wrong()),
+                }
+            }
+        }
+    }
+}
+
+/// The canonical encoding of a record.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Encoded(String);
+
+impl Encoded {
+    /// The line, without a line break.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The line, without a line break.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// SHA-256 of the line.
+    pub fn digest(&self) -> Digest {
+        Digest(hmac_sha256::Hash::hash(self.0.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Encoded {
+    /// Shows the length, never the content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoded({} bytes)", self.0.len())
+    }
+}
+
+/// SHA-256 of a canonical encoding: two records are the same if their digests are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

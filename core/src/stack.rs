@@ -1,0 +1,139 @@
+//! A backend under its layers, checked when it is built.
+
+use std::fmt::Write as _;
+
+use crate::{Capabilities, DynBackend, Error, ErrorKind, Layer, Result, Slot, Validate};
+
+/// A backend under its layers.
+///
+/// ```
+/// use craftx_core::{Memory, Stack};
+/// use std::sync::Arc;
+/// let stack = Stack::builder("memory", Arc::new(Memory::new())).build()?;
+/// // Every stack validates; say `.layer(Validate::new(limits))` for other limits.
+/// assert!(stack.describe().starts_with("validate\nmemory"));
+/// # Ok::<(), craftx_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stack {
+    top: DynBackend,
+    /// Outermost first; `inner` is what the layer wraps.
+    layers: Vec<Level>,
+    scheme: String,
+    base: DynBackend,
+}
+
+#[derive(Clone, Debug)]
+struct Level {
+    name: &'static str,
+    slot: Slot,
+    inner: DynBackend,
+    removed: Vec<&'static str>,
+}
+
+/// Collects the layers of a [`Stack`], outermost first.
+#[derive(Debug)]
+pub struct StackBuilder {
+    scheme: String,
+    base: DynBackend,
+    layers: Vec<Box<dyn Layer>>,
+}
+
+impl Stack {
+    /// Begins a stack over `base`. `scheme` names the backend in descriptions.
+    pub fn builder(scheme: impl Into<String>, base: DynBackend) -> StackBuilder {
+        StackBuilder { scheme: scheme.into(), base, layers: Vec::new() }
+    }
+
+    /// The outermost backend: what applications call.
+    pub fn backend(&self) -> &DynBackend {
+        &self.top
+    }
+
+    /// The backend below the innermost layer in `slot`, for administration that must see what that layer hides, such
+    /// as a backup of ciphertext. `None` if no layer is there.
+    pub fn below(&self, slot: Slot) -> Option<&DynBackend> {
+        self.layers.iter().rev().find(|level| level.slot == slot).map(|level| &level.inner)
+    }
+
+    /// What the stack can do, as far as is known before it is prepared.
+    pub fn capabilities(&self) -> Capabilities {
+        self.top.capabilities()
+    }
+
+    /// The stack in words, one layer a line, outermost first.
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        for level in &self.layers {
+            text.push_str(level.name);
+            if !level.removed.is_empty() {
+                // Writing to a string cannot fail.
+                let _ = write!(text, " (removes {})", level.removed.join(", "));
+            }
+            text.push('\n');
+        }
+        let can: Vec<_> =
+            self.base.capabilities().named().into_iter().filter(|(_, s)| s.is_yes()).map(|(name, _)| name).collect();
+        let _ = write!(text, "{} ({})", self.scheme, can.join(", "));
+        text
+    }
+}
+
+impl StackBuilder {
+    /// Adds a layer inside of those added before.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Box::new(layer));
+        self
+    }
+
+    /// Adds a layer that is chosen at run time.
+    #[must_use]
+    pub fn boxed_layer(mut self, layer: Box<dyn Layer>) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Checks the order and the capabilities and puts the stack together. Does no I/O. A stack without a layer in
+    /// [`Slot::Validate`] gets [`Validate::default`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] naming two layers that stand in the wrong order,
+    /// [`ErrorKind::Unsupported`] if a layer needs what is not there.
+    pub fn build(mut self) -> Result<Stack> {
+        if !self.layers.iter().any(|layer| layer.slot() == Slot::Validate) {
+            let place = self.layers.iter().take_while(|layer| layer.slot() < Slot::Validate).count();
+            self.layers.insert(place, Box::new(Validate::default()));
+        }
+        for pair in self.layers.windows(2) {
+            if let [outer, inner] = pair
+                && outer.slot() > inner.slot()
+            {
+                return Err(Error::new(ErrorKind::ConfigInvalid, "these layers stand in the wrong order")
+                    .during("build")
+                    .with("outer", format!("`{}` ({})", outer.name(), outer.slot().as_str()))
+                    .with("inner", format!("`{}` ({})", inner.name(), inner.slot().as_str())));
+            }
+        }
+        let mut top = self.base.clone();
+        let mut levels = Vec::with_capacity(self.layers.len());
+        for layer in self.layers.iter().rev() {
+            let inner = top.clone();
+            let before = inner.capabilities();
+            let after = layer
+                .capabilities(before)
+                .map_err(|error| error.during("build").with("layer", format!("`{}`", layer.name())))?;
+            top = layer.apply(inner.clone()).map_err(|error| error.during("build"))?;
+            let removed = before
+                .named()
+                .into_iter()
+                .zip(after.named())
+                .filter(|((_, had), (_, has))| had.is_yes() && !has.is_yes())
+                .map(|((name, _), _)| name)
+                .collect();
+            levels.push(Level { name: layer.name(), slot: layer.slot(), inner, removed });
+        }
+        levels.reverse();
+        Ok(Stack { top, layers: levels, scheme: self.scheme, base: self.base })
+    }
+}
