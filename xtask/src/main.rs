@@ -1,3 +1,45 @@
-//! Begun.
+//! The tasks of a developer of craftx: `cargo xtask test`, `cargo xtask lint`, `cargo xtask doc`.
+//!
+//! `.ci/run` runs the same three, so what is green here is green there.
 
-fn main() {}
+mod doc;
+mod lint;
+mod metadata;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use metadata::Workspace;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+commands:
+  test   run every test: unit, integration, conformance, property, command line, doctests, examples, compatibility
+  lint   check the formatting, then clippy with all features, with none, and with each alone
+  doc    build the documentation; a warning is an error";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command: fn(&Workspace) -> Result<(), String> = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
+        ["test"] => test::run,
+        ["lint"] => lint::run,
+        ["doc"] => doc::run,
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match Workspace::load().and_then(|workspace| command(&workspace)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
