@@ -1,0 +1,39 @@
+//! `craftx list`.
+
+use craftx::{Session, SessionQuery, StreamExt};
+use serde_json::{Value, json};
+
+use crate::args::{Global, List};
+use crate::exit::{Exit, Failure};
+use crate::output::{self, Out};
+
+pub(crate) async fn run(global: &Global, list: List) -> Result<Exit, Failure> {
+    let storage = global.open_existing().await?;
+    let mut query = SessionQuery::new();
+    query.prefix = list.prefix;
+    let mut sessions = storage.all_sessions(query).take(list.limit.unwrap_or(usize::MAX));
+    let mut out = Out::new();
+    while let Some(session) = sessions.next().await.transpose()? {
+        print(&mut out, global, &session)?;
+    }
+    out.finish()?;
+    Ok(Exit::Ok)
+}
+
+fn print(out: &mut Out, global: &Global, session: &Session) -> Result<(), Failure> {
+    let updated = output::time(session.updated);
+    if global.json {
+        return out.line(json!({
+            "session": session.id,
+            "messages": session.messages,
+            "updated": updated,
+            "version": session.version,
+            "owner": session.owner,
+            "metadata": session.metadata,
+        }));
+    }
+    let messages = session.messages.map_or_else(|| "?".to_owned(), |messages| messages.to_string());
+    let title = session.metadata.get("title").and_then(Value::as_str).unwrap_or_default();
+    let line = format!("{updated}  {messages:>7}  {}  {title}", session.id);
+    out.line(output::printable(line.trim_end()).replace('\n', " "))
+}
