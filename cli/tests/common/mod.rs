@@ -1,0 +1,79 @@
+//! Runs the real command in a folder of its own.
+#![allow(dead_code, reason = "not every test file uses every helper")]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A temporary folder and a store in it.
+pub struct Place {
+    folder: TempDir,
+    store: String,
+}
+
+/// One place for each medium.
+pub fn places() -> Vec<Place> {
+    ["json:chats", "sqlite:chats.db"].map(Place::new).into()
+}
+
+impl Place {
+    pub fn new(store: &str) -> Self {
+        Self { folder: TempDir::new().unwrap(), store: store.to_owned() }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_craftx"));
+        command.current_dir(self.path()).arg("--store").arg(&self.store).args(words);
+        command
+    }
+
+    /// Runs the command with this standard input.
+    pub fn pipe(&self, words: &[&str], input: &[u8]) -> Run {
+        let mut command = self.command(words);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A command that fails before it reads is no failure of the test.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        Run::of(&self.store, words, child.wait_with_output().unwrap())
+    }
+
+    pub fn run(&self, words: &[&str]) -> Run {
+        self.pipe(words, b"")
+    }
+
+    /// Runs the command, which must succeed, and returns what it prints.
+    pub fn ok(&self, words: &[&str]) -> String {
+        let run = self.run(words);
+        assert_eq!(run.code, 0, "{run:?}");
+        run.out
+    }
+}
+
+#[derive(Debug)]
+pub struct Run {
+    pub what: String,
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Run {
+    fn of(store: &str, words: &[&str], output: Output) -> Self {
+        Self {
+            what: format!("{store} {words:?}"),
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
