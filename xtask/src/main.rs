@@ -21,11 +21,11 @@ commands:
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let command: fn(&Workspace) -> Result<(), String> = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
-    {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let command: fn(&Workspace) -> ExitCode = match arguments.as_slice() {
         ["test"] => test::run,
-        ["lint"] => lint::run,
-        ["doc"] => doc::run,
+        ["lint"] => |workspace| told(lint::run(workspace)),
+        ["doc"] => |workspace| told(doc::run(workspace)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -35,10 +35,18 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match Workspace::load().and_then(|workspace| command(&workspace)) {
+    match Workspace::load() {
+        Ok(workspace) => command(&workspace),
+        Err(error) => told(Err(error)),
+    }
+}
+
+/// Says what failed, if anything.
+fn told(result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("xtask: {error}");
+            eprintln!("\nxtask: {error}");
             ExitCode::FAILURE
         }
     }

@@ -46,8 +46,8 @@ impl Cargo {
         if status.success() { Ok(()) } else { Err(self.failed(&status.to_string())) }
     }
 
-    /// Runs it and shows `each` line of its output to the caller as well as to the user.
-    pub(crate) fn run_watched(mut self, mut each: impl FnMut(&str)) -> Result<(), String> {
+    /// Runs it and gives each line of its output to `watch`, which says whether the user should see it.
+    pub(crate) fn run_watched(mut self, mut watch: impl FnMut(&str) -> bool) -> Result<(), String> {
         eprintln!("\n$ {}", self.shown);
         let mut child = self.command.stdout(Stdio::piped()).spawn().map_err(|error| self.not_started(&error))?;
         if let Some(output) = child.stdout.take() {
@@ -55,8 +55,9 @@ impl Cargo {
             for line in BufReader::new(output).split(b'\n') {
                 let line = line.map_err(|error| format!("the output of `{}` broke off: {error}", self.shown))?;
                 let line = String::from_utf8_lossy(&line);
-                println!("{line}");
-                each(&line);
+                if watch(&line) {
+                    println!("{line}");
+                }
             }
         }
         let status = child.wait().map_err(|error| self.not_started(&error))?;

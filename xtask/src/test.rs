@@ -1,33 +1,39 @@
 //! `cargo xtask test`
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::ExitCode;
 
 use crate::metadata::{Example, Workspace};
 use crate::run::Cargo;
 
-/// Runs every test, then every example, then the compatibility packages. Stops after the first step that fails; the
-/// last line says how many tests passed and failed.
-pub(crate) fn run(workspace: &Workspace) -> Result<(), String> {
-    let mut count = Count::default();
-    let result = all(workspace, &mut count);
-    if let Err(error) = &result {
-        eprintln!("\nxtask: {error}");
+/// Runs every test, then every example, then the compatibility packages. Stops after the first step that fails. The
+/// last lines say what was skipped, and how many tests passed and failed.
+pub(crate) fn run(workspace: &Workspace) -> ExitCode {
+    let mut tally = Tally::default();
+    let result = all(workspace, &mut tally);
+    if result.is_err() {
         // A test program that could not be built, or crashed, printed no result.
-        count.failed = count.failed.max(1);
+        tally.failed = tally.failed.max(1);
     }
-    println!("\n{} passed, {} failed", count.passed, count.failed);
-    result.map_err(|_| "the tests failed".to_owned())
+    let code = crate::told(result);
+    println!();
+    for skip in &tally.skips {
+        println!("{skip}");
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    code
 }
 
-fn all(workspace: &Workspace, count: &mut Count) -> Result<(), String> {
-    let tests = Cargo::new(&workspace.root).args("test --workspace --all-features --no-fail-fast");
-    tests.run_watched(|line| count.add(line))?;
+fn all(workspace: &Workspace, tally: &mut Tally) -> Result<(), String> {
+    let tests = Cargo::new(&workspace.root).args("test --workspace --all-features --no-fail-fast -- --show-output");
+    tests.run_watched(|line| tally.add(line))?;
     for example in workspace.packages.iter().flat_map(|package| &package.examples) {
         Cargo::new(&workspace.root).args(&command_of(example)).run()?;
-        count.passed += 1;
+        tally.passed += 1;
     }
     for package in workspace.compat_packages()? {
-        compat(&workspace.target, &package).run_watched(|line| count.add(line))?;
+        compat(&workspace.target, &package).run_watched(|line| tally.add(line))?;
     }
     Ok(())
 }
@@ -43,19 +49,37 @@ fn command_of(example: &Example) -> String {
 
 /// These packages share the workspace's build folder, so that what they have in common is built once.
 fn compat(target: &Path, package: &Path) -> Cargo {
-    Cargo::new(package).args("test --target-dir").arg(&target.to_string_lossy())
+    Cargo::new(package).args("test --target-dir").arg(&target.to_string_lossy()).args("-- --show-output")
 }
 
-/// How many tests passed and failed.
+/// What the test programs said of themselves.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Count {
+struct Tally {
     passed: u64,
     failed: u64,
+    /// What tests printed that found something missing: `skipped: …`.
+    skips: BTreeSet<String>,
+    among_successes: bool,
 }
 
-impl Count {
+impl Tally {
+    /// Takes in a line of a test program, and says whether it is worth showing. What tests that passed have printed is
+    /// not, save what they skipped.
+    fn add(&mut self, line: &str) -> bool {
+        if line == "successes:" {
+            self.among_successes = true;
+        } else if line == "failures:" || line.starts_with("test result: ") {
+            self.among_successes = false;
+        }
+        if line.starts_with("skipped: ") {
+            return self.skips.insert(line.to_owned());
+        }
+        self.count(line);
+        !self.among_successes
+    }
+
     /// Adds up lines such as `test result: ok. 4 passed; 0 failed; 0 ignored; …`.
-    fn add(&mut self, line: &str) {
+    fn count(&mut self, line: &str) {
         let Some((_, result)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
             return;
         };
@@ -75,11 +99,28 @@ mod tests {
 
     #[test]
     fn the_results_of_all_test_programs_are_added_up() {
-        let mut count = Count::default();
-        count.add("test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s");
-        count.add("test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.2s");
-        count.add("a test that prints 7 passed; 7 failed; is not counted");
-        assert_eq!(count, Count { passed: 6, failed: 3 });
+        let mut tally = Tally::default();
+        tally.add("test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s");
+        tally.add("test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.2s");
+        tally.add("a test that prints 7 passed; 7 failed; is not counted");
+        assert_eq!((tally.passed, tally.failed), (6, 3));
+    }
+
+    #[test]
+    fn of_what_passed_only_skips_are_shown() {
+        let mut tally = Tally::default();
+        let output = "test a ... ok
+successes:
+---- a stdout ----
+chatter
+skipped: no server
+skipped: no server
+failures:
+---- b stdout ----
+the reason";
+        let shown: Vec<&str> = output.lines().filter(|line| tally.add(line)).collect();
+        assert_eq!(shown, ["test a ... ok", "skipped: no server", "failures:", "---- b stdout ----", "the reason"]);
+        assert_eq!(tally.skips.into_iter().collect::<Vec<_>>(), ["skipped: no server"]);
     }
 
     #[test]
