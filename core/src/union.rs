@@ -582,8 +582,8 @@ mod tests {
         let deletion = Record::Deleted { id: at(5), stamp: at(20) };
         let clear = Record::Cleared { through: at(10), stamp: at(11) };
         let (mut one, mut other) = (SessionSet::new(), SessionSet::new());
-        write(&mut one, &[deletion.clone()]);
-        write(&mut one, &[clear.clone()]);
+        write(&mut one, std::slice::from_ref(&deletion));
+        write(&mut one, std::slice::from_ref(&clear));
         write(&mut other, &[clear]);
         write(&mut other, &[deletion]);
         assert_eq!(one.to_records(), other.to_records());
