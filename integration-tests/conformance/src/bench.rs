@@ -113,6 +113,20 @@ impl Bench {
         Ok(self.list(cx, query).await?.iter().map(|session| session.id.as_str().to_owned()).collect())
     }
 
+    /// The names of all tenants, by pages.
+    pub(crate) async fn tenants(&self) -> Verdict<Vec<String>> {
+        let mut all = Vec::new();
+        let mut from = None;
+        loop {
+            let page = self.store().tenants(&context("default"), from.as_ref()).await?;
+            all.extend(page.items.iter().map(|tenant| tenant.as_str().to_owned()));
+            match page.next {
+                None => return Ok(all),
+                next => from = next,
+            }
+        }
+    }
+
     pub(crate) async fn status(&self) -> Verdict<Status> {
         Ok(self.store().status(&context("default")).await?)
     }
