@@ -38,7 +38,7 @@ fn allowed(from: Part, to: Part) -> bool {
         Part::Core => false,
         Part::Backend | Part::Middleware | Part::Conformance | Part::Plugin => to == Part::Core,
         Part::Facade => matches!(to, Part::Core | Part::Backend | Part::Middleware),
-        Part::Cli | Part::Tasks => matches!(to, Part::Facade | Part::Core),
+        Part::Cli | Part::Tasks => to == Part::Facade,
         Part::Tests => !matches!(to, Part::Tasks | Part::Tests),
     }
 }
