@@ -1,1 +1,67 @@
-//! Begun.
+//! SQLite as a storage backend of craftx: one file, many processes, group commit.
+//!
+//! ```
+//! use craftx_core::{Backend, Context, Message, MessageQuery, Prepare, Record, Role, SessionId, Stamp, Tenant, WriteOptions};
+//! use craftx_sqlite::{Sqlite, SqliteConfig};
+//! # futures_executor::block_on(async {
+//! # let folder = tempfile::tempdir().unwrap();
+//! let store = Sqlite::new(SqliteConfig::new(folder.path().join("chat.db")))?;
+//! let cx = Context::new(Tenant::default());
+//! store.prepare(&cx, Prepare::Migrate).await?;
+//!
+//! let session = SessionId::new("a")?;
+//! let hello = Record::Message(Message::new(Stamp::mint(1, None, 0)?, Role::User, "hello"));
+//! store.write(&cx, &session, &[hello], &WriteOptions::fresh()).await?;
+//! assert_eq!(store.load(&cx, &session, &MessageQuery::newest_first().limit(20)).await?.items.len(), 1);
+//! store.close(&cx).await?;
+//! # Ok::<(), craftx_core::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # What is promised
+//! - An acknowledged write survives `kill -9` and, unless [`Durability::ProcessCrash`] was asked for, loss of power.
+//! - Writes that wait at the same time share one sync; reads go on while others write.
+//! - Several processes may use the file. Who waits for another one waits until the deadline of the call, 30 seconds
+//!   if it has none.
+//! - A deleted message is overwritten in the database at once, and gone from every file after
+//!   [`compact`](craftx_core::Backend::compact).
+//! - A file of another program is refused and not changed; so is a file that a newer release wrote.
+
+mod apply;
+mod backend;
+mod body;
+mod call;
+mod changes;
+mod compact;
+mod config;
+mod error;
+mod list;
+mod load;
+mod open;
+mod queue;
+mod readers;
+mod row;
+mod schema;
+mod wal;
+mod writer;
+
+use std::sync::Arc;
+
+use craftx_core::Registry;
+
+pub use backend::Sqlite;
+pub use config::{Durability, SqliteConfig};
+
+/// Adds the scheme `sqlite` to a registry: `sqlite:PATH?durability=power-loss&readers=4&max_wal_bytes=268435456`.
+///
+/// ```
+/// use craftx_core::{Location, Registry};
+/// let mut registry = Registry::new();
+/// craftx_sqlite::register(&mut registry);
+/// assert!(registry.build(&Location::parse("sqlite:craftx.db")?).is_ok());
+/// assert!(registry.build(&Location::parse("sqlite:")?).is_err());
+/// # Ok::<(), craftx_core::Error>(())
+/// ```
+pub fn register(registry: &mut Registry) {
+    registry.register("sqlite", |location| Ok(Arc::new(Sqlite::new(location.config()?)?)));
+}

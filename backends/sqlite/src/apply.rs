@@ -1,0 +1,322 @@
+//! The union in SQL: what a write comes to, and how it is stored.
+//!
+//! What a write comes to is not decided here but by [`SessionSet`], the algebra that every backend shares, over the
+//! part of the session that the batch touches. The cost does not grow with the session.
+
+use std::collections::BTreeMap;
+
+use craftx_core::union::{Planned, SessionSet, check_expectation};
+use craftx_core::{Expect, Record, SessionId, Source, Stamp, Tenant, WriteOptions, Written};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::body;
+use crate::error::Sql;
+use crate::row::{AclRow, Bytes, Cleared, SessionRow, acls, value};
+
+/// Unites a batch with its session, inside of the transaction that the caller has begun. `now` is in microseconds.
+pub(crate) fn unite(
+    conn: &Connection,
+    tenant: &Tenant,
+    session: &SessionId,
+    records: &[Record],
+    options: &WriteOptions,
+    now: i64,
+) -> Sql<Written> {
+    let row = SessionRow::find(conn, tenant, session)?;
+    let version = row.as_ref().map(|row| row.version);
+    let mut touched = match &row {
+        Some(row) => touched(conn, row, records)?,
+        None => SessionSet::new(),
+    };
+    // The touched part does not know the version, so the expectation is looked at here. The order is that of
+    // `SessionSet::plan`: what is known is fine, then the expectation, then conflicts.
+    let anything = WriteOptions::fresh().expecting(Expect::Anything);
+    let anything = if options.source == Source::Replay { WriteOptions::replay() } else { anything };
+    let plan = match touched.plan(records, &anything) {
+        Ok(plan) => plan,
+        Err(conflict) => {
+            check_expectation(version, records, options.expect)?;
+            return Err(conflict.into());
+        }
+    };
+    let mut written = touched.commit(&plan, |_, _| ());
+    if written.known.unwrap_or(0) as usize != records.len() {
+        check_expectation(version, records, options.expect)?;
+    }
+    let mut stored = row;
+    if let Some(first) = plan.store.first() {
+        let mut store = Store::begin(conn, tenant, session, stored, first.record.stamp(), now)?;
+        for planned in &plan.store {
+            store.add(planned)?;
+        }
+        stored = Some(store.finish()?);
+    }
+    written = written
+        .with_version(stored.as_ref().map(|row| row.version))
+        .with_cleared(stored.as_ref().and_then(|row| row.cleared).map(|cleared| cleared.through));
+    Ok(written)
+}
+
+/// The part of the session that these records can meet.
+fn touched(conn: &Connection, row: &SessionRow, records: &[Record]) -> Sql<SessionSet<()>> {
+    let mut set = SessionSet::new();
+    let mut add = |record: Record| {
+        let digest = record.encode().digest();
+        set.replay(&record, digest, ());
+    };
+    if let Some(cleared) = row.cleared {
+        add(cleared.record());
+    }
+    let mut acls_wanted = false;
+    for record in records {
+        match record {
+            Record::Message(message) => {
+                if let Some(stamp) = deletion(conn, row.sid, message.id)? {
+                    add(Record::Deleted { id: message.id, stamp });
+                } else if row.head.is_some_and(|head| message.id <= head) {
+                    for body in bodies(conn, row.sid, message.id)? {
+                        add(Record::Message(body::message(message.id, &body)?));
+                    }
+                }
+            }
+            Record::Deleted { id, .. } => {
+                if let Some(stamp) = deletion(conn, row.sid, *id)? {
+                    add(Record::Deleted { id: *id, stamp });
+                }
+            }
+            Record::Session { set, .. } => {
+                for key in set.keys() {
+                    if let Some(record) = stored_key(conn, row.sid, key)? {
+                        add(record);
+                    }
+                }
+            }
+            Record::Acl { .. } => acls_wanted = true,
+            _ => {}
+        }
+    }
+    if acls_wanted {
+        acls(conn, row.sid)?.into_iter().for_each(|acl| add(acl.record));
+    }
+    Ok(set)
+}
+
+fn deletion(conn: &Connection, sid: i64, id: Stamp) -> Sql<Option<Stamp>> {
+    let mut select = conn.prepare_cached("SELECT stamp FROM deletions WHERE sid = ?1 AND id = ?2")?;
+    let found = select.query_row(params![sid, Bytes(id)], |row| row.get::<_, Bytes>(0)).optional()?;
+    Ok(found.map(|bytes| bytes.0))
+}
+
+/// The stored variants of a message, in order of arrival.
+fn bodies(conn: &Connection, sid: i64, id: Stamp) -> Sql<Vec<String>> {
+    let mut select = conn.prepare_cached("SELECT body FROM messages WHERE sid = ?1 AND stamp = ?2 ORDER BY variant")?;
+    let found = select.query_map(params![sid, Bytes(id)], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
+fn stored_key(conn: &Connection, sid: i64, key: &str) -> Sql<Option<Record>> {
+    let mut select = conn.prepare_cached("SELECT stamp, value FROM session_keys WHERE sid = ?1 AND key = ?2")?;
+    let found = select
+        .query_row(params![sid, key], |row| Ok((row.get::<_, Bytes>(0)?, row.get::<_, Option<String>>(1)?)))
+        .optional()?;
+    let Some((stamp, text)) = found else { return Ok(None) };
+    let value = text.map(|text| value(&text)).transpose()?;
+    Ok(Some(Record::Session { stamp: stamp.0, set: BTreeMap::from([(key.to_owned(), value)]) }))
+}
+
+/// A session to which records are being added.
+struct Store<'c> {
+    conn: &'c Connection,
+    row: SessionRow,
+    seq: i64,
+    now: i64,
+}
+
+impl<'c> Store<'c> {
+    fn begin(
+        conn: &'c Connection,
+        tenant: &Tenant,
+        session: &SessionId,
+        row: Option<SessionRow>,
+        first: Stamp,
+        now: i64,
+    ) -> Sql<Self> {
+        let seq = conn.prepare_cached("SELECT seq FROM store")?.query_row([], |row| row.get(0))?;
+        let row = match row {
+            Some(row) => row,
+            None => create(conn, tenant, session, first)?,
+        };
+        Ok(Self { conn, row, seq, now })
+    }
+
+    /// Stores what [`SessionSet::plan`] found to apply.
+    fn add(&mut self, planned: &Planned) -> Sql<()> {
+        self.seq += 1;
+        self.row.version = self.row.version.max(planned.record.stamp());
+        match &planned.record {
+            Record::Message(message) => self.add_message(message.id, planned),
+            Record::Session { stamp, set } => set.iter().try_for_each(|(key, value)| {
+                self.add_key(*stamp, key, value.as_ref().map(serde_json::Value::to_string))
+            }),
+            Record::Acl { .. } => self.add_acl(planned),
+            Record::Deleted { id, stamp } => self.delete(*id, *stamp),
+            Record::Cleared { through, stamp } => self.clear(*through, *stamp),
+            // `Record` is non-exhaustive for other crates; this release of the core has no other kind.
+            _ => Err(craftx_core::Error::unsupported("this kind of record", "the sqlite backend").into()),
+        }
+    }
+
+    fn add_message(&mut self, id: Stamp, planned: &Planned) -> Sql<()> {
+        let body = body::shorten(&planned.encoded)?;
+        let variant = if self.row.head.is_some_and(|head| id <= head) {
+            self.conn
+                .prepare_cached("SELECT count(*) FROM messages WHERE sid = ?1 AND stamp = ?2")?
+                .query_row(params![self.row.sid, Bytes(id)], |row| row.get(0))?
+        } else {
+            0_i64
+        };
+        self.conn
+            .prepare_cached("INSERT INTO messages (seq, sid, stamp, variant, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![self.seq, self.row.sid, Bytes(id), variant, body])?;
+        if variant == 0 {
+            self.row.messages += 1;
+            self.row.head = self.row.head.max(Some(id));
+        }
+        Ok(())
+    }
+
+    fn add_key(&self, stamp: Stamp, key: &str, value: Option<String>) -> Sql<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT OR REPLACE INTO session_keys (sid, key, stamp, value, seq) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![self.row.sid, key, Bytes(stamp), value, self.seq])?;
+        Ok(())
+    }
+
+    /// Keeps the first and the last one only.
+    fn add_acl(&self, planned: &Planned) -> Sql<()> {
+        let encoded = planned.encoded.as_str();
+        self.conn.prepare_cached("INSERT INTO acls (seq, sid, body) VALUES (?1, ?2, ?3)")?.execute(params![
+            self.seq,
+            self.row.sid,
+            encoded
+        ])?;
+        let all = acls(self.conn, self.row.sid)?;
+        if let [_, middle @ .., _] = all.as_slice() {
+            for AclRow { seq, .. } in middle {
+                self.conn.prepare_cached("DELETE FROM acls WHERE seq = ?1")?.execute([seq])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, id: Stamp, stamp: Stamp) -> Sql<()> {
+        self.remove_messages("DELETE FROM messages WHERE sid = ?1 AND stamp = ?2 RETURNING variant", id)?;
+        match &mut self.row.cleared {
+            Some(cleared) if id <= cleared.through => {
+                cleared.stamp = cleared.stamp.max(stamp);
+                cleared.seq = self.seq;
+            }
+            _ => {
+                self.conn
+                    .prepare_cached(
+                        "INSERT INTO deletions (sid, id, stamp, seq) VALUES (?1, ?2, ?3, ?4)
+                         ON CONFLICT (sid, id) DO UPDATE SET stamp = max(stamp, excluded.stamp), seq = excluded.seq",
+                    )?
+                    .execute(params![self.row.sid, Bytes(id), Bytes(stamp), self.seq])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self, through: Stamp, stamp: Stamp) -> Sql<()> {
+        let (mut through, mut stamp) = (through, stamp);
+        if let Some(known) = self.row.cleared {
+            through = through.max(known.through);
+            stamp = stamp.max(known.stamp);
+        }
+        let sid = self.row.sid;
+        let absorbed: Option<Bytes> = self
+            .conn
+            .prepare_cached("SELECT max(stamp) FROM deletions WHERE sid = ?1 AND id <= ?2")?
+            .query_row(params![sid, Bytes(through)], |row| row.get(0))?;
+        stamp = stamp.max(absorbed.map_or(stamp, |bytes| bytes.0));
+        self.row.cleared = Some(Cleared { through, stamp, seq: self.seq });
+        self.remove_messages("DELETE FROM messages WHERE sid = ?1 AND stamp <= ?2 RETURNING variant", through)?;
+        for sql in [
+            "DELETE FROM deletions WHERE sid = ?1 AND id <= ?2",
+            "DELETE FROM session_keys WHERE sid = ?1 AND stamp <= ?2",
+        ] {
+            self.conn.prepare_cached(sql)?.execute(params![sid, Bytes(through)])?;
+        }
+        Ok(())
+    }
+
+    /// Deletes messages, and finds the head again if it was among them.
+    fn remove_messages(&mut self, sql: &str, up_to: Stamp) -> Sql<()> {
+        if self.row.messages == 0 {
+            return Ok(());
+        }
+        let sid = self.row.sid;
+        let mut delete = self.conn.prepare_cached(sql)?;
+        let mut rows = delete.query(params![sid, Bytes(up_to)])?;
+        while let Some(row) = rows.next()? {
+            self.row.messages -= i64::from(row.get::<_, i64>(0)? == 0);
+        }
+        if self.row.head.is_some_and(|head| head <= up_to) {
+            let head = self
+                .conn
+                .prepare_cached("SELECT stamp FROM messages WHERE sid = ?1 ORDER BY stamp DESC, variant DESC LIMIT 1")?
+                .query_row([sid], |row| row.get::<_, Bytes>(0))
+                .optional()?;
+            self.row.head = head.map(|bytes| bytes.0);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Sql<SessionRow> {
+        self.row.seq = self.seq;
+        self.row.updated = self.now;
+        self.row.live = self.row.messages > 0 || self.has_more_than_messages()?;
+        let row = &self.row;
+        let cleared = row.cleared;
+        self.conn
+            .prepare_cached(
+                "UPDATE sessions SET version = ?2, head = ?3, cleared_through = ?4, cleared_stamp = ?5, cleared_seq = ?6,
+                     seq = ?7, updated = ?8, messages = ?9, live = ?10 WHERE sid = ?1",
+            )?
+            .execute(params![
+                row.sid,
+                Bytes(row.version),
+                row.head.map(Bytes),
+                cleared.map(|cleared| Bytes(cleared.through)),
+                cleared.map(|cleared| Bytes(cleared.stamp)),
+                cleared.map(|cleared| cleared.seq),
+                row.seq,
+                row.updated,
+                row.messages,
+                row.live,
+            ])?;
+        self.conn.prepare_cached("UPDATE store SET seq = ?1")?.execute([self.seq])?;
+        Ok(self.row)
+    }
+
+    fn has_more_than_messages(&self) -> Sql<bool> {
+        const MORE: &str = "SELECT EXISTS (SELECT 1 FROM acls WHERE sid = ?1)
+             OR EXISTS (SELECT 1 FROM session_keys WHERE sid = ?1 AND value IS NOT NULL)";
+        Ok(self.conn.prepare_cached(MORE)?.query_row([self.row.sid], |row| row.get(0))?)
+    }
+}
+
+/// The row of a session that is written for the first time.
+fn create(conn: &Connection, tenant: &Tenant, session: &SessionId, first: Stamp) -> Sql<SessionRow> {
+    conn.prepare_cached("INSERT INTO tenants (name) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([tenant.as_str()])?;
+    let sid = conn
+        .prepare_cached(
+            "INSERT INTO sessions (tid, id, version, seq, updated, messages, live)
+             SELECT tid, ?2, ?3, 0, 0, 0, 0 FROM tenants WHERE name = ?1 RETURNING sid",
+        )?
+        .query_row(params![tenant.as_str(), session.as_str(), Bytes(first)], |row| row.get(0))?;
+    Ok(SessionRow { sid, version: first, head: None, cleared: None, seq: 0, updated: 0, messages: 0, live: false })
+}

@@ -1,0 +1,109 @@
+//! Reading records in order of arrival: what replication, migration and backup read.
+
+use std::collections::BTreeMap;
+
+use craftx_core::{Binding, Changes, Cursor, Error, ErrorKind, Record, SessionId, Stamp, Tenant, page_size};
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use crate::body;
+use crate::error::Sql;
+use crate::row::{Bytes, SessionRow, acls, value};
+
+/// The records of a session that arrived after the cursor.
+///
+/// The arrival number of a record only grows: a record that is joined with a later one gets the number of that one.
+/// So a cursor stays valid for ever, and nothing that arrives later lies before it.
+pub(crate) fn records(
+    conn: &Connection,
+    store: Uuid,
+    tenant: &Tenant,
+    session: &SessionId,
+    from: Option<&Cursor>,
+    limit: Option<u32>,
+) -> Sql<Changes> {
+    // Bound to the store: in another file the same number means something else.
+    let store = store.to_string();
+    let binding = Binding::new("records", tenant, [session.as_str(), store.as_str()]);
+    let start = match from {
+        None => 0,
+        Some(cursor) => {
+            let position = cursor.position(&binding).map_err(|error| {
+                Error::new(ErrorKind::Conflict, "the cursor belongs to another store or session; start again")
+                    .because(error)
+            })?;
+            position.parse::<i64>().map_err(|_| Error::invalid("cursor", "is no cursor of this store"))?
+        }
+    };
+    let size = page_size(limit);
+    let mut found = match SessionRow::find(conn, tenant, session)? {
+        Some(row) => arrivals(conn, &row, start, size + 1)?,
+        None => Vec::new(),
+    };
+    found.sort_by_key(|(seq, _)| *seq);
+    let done = found.len() <= size;
+    found.truncate(size);
+    let next = found.last().map_or(start, |(seq, _)| *seq);
+    let items = found.into_iter().map(|(_, arrival)| arrival.record()).collect::<Result<_, _>>()?;
+    Ok(Changes { items, next: Cursor::new(&binding, next), done })
+}
+
+/// A record as it was found; messages are decoded only if they are on the page.
+enum Arrival {
+    Message(Stamp, String),
+    Other(Record),
+}
+
+impl Arrival {
+    fn record(self) -> Result<Record, Error> {
+        match self {
+            Self::Message(id, body) => body::message(id, &body).map(Record::Message),
+            Self::Other(record) => Ok(record),
+        }
+    }
+}
+
+/// At least the first `limit` arrivals after `start`, in no order.
+fn arrivals(conn: &Connection, row: &SessionRow, start: i64, limit: usize) -> Sql<Vec<(i64, Arrival)>> {
+    let (sid, limit) = (row.sid, limit as i64);
+    let mut found = Vec::new();
+    if row.seq <= start {
+        return Ok(found);
+    }
+    let mut select =
+        conn.prepare_cached("SELECT seq, stamp, body FROM messages WHERE sid = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+    let mut rows = select.query(params![sid, start, limit])?;
+    while let Some(row) = rows.next()? {
+        found.push((row.get(0)?, Arrival::Message(row.get::<_, Bytes>(1)?.0, row.get(2)?)));
+    }
+    let mut select =
+        conn.prepare_cached("SELECT seq, id, stamp FROM deletions WHERE sid = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+    let mut rows = select.query(params![sid, start, limit])?;
+    while let Some(row) = rows.next()? {
+        let record = Record::Deleted { id: row.get::<_, Bytes>(1)?.0, stamp: row.get::<_, Bytes>(2)?.0 };
+        found.push((row.get(0)?, Arrival::Other(record)));
+    }
+    found.extend(keys(conn, sid, start)?);
+    found.extend(
+        acls(conn, sid)?.into_iter().filter(|acl| acl.seq > start).map(|acl| (acl.seq, Arrival::Other(acl.record))),
+    );
+    if let Some(cleared) = row.cleared.filter(|cleared| cleared.seq > start) {
+        found.push((cleared.seq, Arrival::Other(cleared.record())));
+    }
+    Ok(found)
+}
+
+/// The keys that arrived in one record are one record again.
+fn keys(conn: &Connection, sid: i64, start: i64) -> Sql<Vec<(i64, Arrival)>> {
+    let mut select =
+        conn.prepare_cached("SELECT seq, stamp, key, value FROM session_keys WHERE sid = ?1 AND seq > ?2")?;
+    let mut rows = select.query(params![sid, start])?;
+    let mut sets: BTreeMap<i64, (Stamp, BTreeMap<String, Option<serde_json::Value>>)> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let stamp = row.get::<_, Bytes>(1)?.0;
+        let text: Option<String> = row.get(3)?;
+        let (_, set) = sets.entry(row.get(0)?).or_insert_with(|| (stamp, BTreeMap::new()));
+        set.insert(row.get(2)?, text.map(|text| value(&text)).transpose()?);
+    }
+    Ok(sets.into_iter().map(|(seq, (stamp, set))| (seq, Arrival::Other(Record::Session { stamp, set }))).collect())
+}

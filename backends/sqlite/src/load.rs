@@ -1,0 +1,88 @@
+//! Reading messages.
+
+use craftx_core::union::{conflicting, no_such_session};
+use craftx_core::{Message, MessageQuery, Messages, Order, SessionId, Stamp, Tenant, page_size};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::body;
+use crate::error::Sql;
+use crate::row::{Bytes, SessionRow};
+
+const FORWARDS: &str = "SELECT stamp, body FROM messages
+     WHERE sid = ?1 AND stamp > ?2 AND stamp < ?3 AND variant = 0 ORDER BY stamp LIMIT ?4";
+const BACKWARDS: &str = "SELECT stamp, body FROM messages
+     WHERE sid = ?1 AND stamp > ?2 AND stamp < ?3 AND variant = 0 ORDER BY stamp DESC LIMIT ?4";
+const CONFLICTS: &str = "SELECT stamp FROM messages
+     WHERE sid = ?1 AND stamp BETWEEN ?2 AND ?3 AND variant > 0 ORDER BY stamp";
+
+/// A bound that lies outside of all stamps, because it is shorter or longer than any.
+const BEFORE_ALL: &[u8] = &[];
+const AFTER_ALL: &[u8] = &[0xff; 17];
+
+/// A page of live messages.
+pub(crate) fn messages(conn: &Connection, tenant: &Tenant, session: &SessionId, query: &MessageQuery) -> Sql<Messages> {
+    let row =
+        SessionRow::find(conn, tenant, session)?.filter(|row| row.live).ok_or_else(|| no_such_session(session))?;
+    let size = page_size(query.limit);
+    let mut found = if query.ids.is_empty() {
+        range(conn, row.sid, query, size + 1)?
+    } else {
+        by_id(conn, row.sid, query, size + 1)?
+    };
+    let more = found.len() > size;
+    found.truncate(size);
+    refuse_conflicts(conn, row.sid, &found)?;
+    let items = found.into_iter().map(|(id, body)| body::message(id, &body)).collect::<Result<Vec<Message>, _>>()?;
+    Ok(Messages { items, more })
+}
+
+fn range(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql<Vec<(Stamp, String)>> {
+    let after = query.after.as_ref().map_or(BEFORE_ALL, |stamp| stamp.as_bytes());
+    let before = query.before.as_ref().map_or(AFTER_ALL, |stamp| stamp.as_bytes());
+    let sql = match query.order {
+        Order::OldestFirst => FORWARDS,
+        Order::NewestFirst => BACKWARDS,
+    };
+    let mut select = conn.prepare_cached(sql)?;
+    let rows = select.query_map(params![sid, after, before, limit as i64], |row| {
+        Ok((row.get::<_, Bytes>(0)?.0, row.get::<_, String>(1)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn by_id(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql<Vec<(Stamp, String)>> {
+    let mut ids = query.ids.clone();
+    ids.sort_unstable();
+    ids.dedup();
+    if query.order == Order::NewestFirst {
+        ids.reverse();
+    }
+    ids.retain(|id| query.after.is_none_or(|after| *id > after) && query.before.is_none_or(|before| *id < before));
+    let mut select = conn.prepare_cached("SELECT body FROM messages WHERE sid = ?1 AND stamp = ?2 AND variant = 0")?;
+    let mut found = Vec::new();
+    for id in ids {
+        if found.len() == limit {
+            break;
+        }
+        if let Some(body) = select.query_row(params![sid, Bytes(id)], |row| row.get(0)).optional()? {
+            found.push((id, body));
+        }
+    }
+    Ok(found)
+}
+
+/// Fails with the first message of the page that replays brought in two variants.
+fn refuse_conflicts(conn: &Connection, sid: i64, page: &[(Stamp, String)]) -> Sql<()> {
+    let (Some((first, _)), Some((last, _))) = (page.first(), page.last()) else { return Ok(()) };
+    let mut select = conn.prepare_cached(CONFLICTS)?;
+    let rows = select
+        .query_map(params![sid, Bytes(*first.min(last)), Bytes(*first.max(last))], |row| row.get::<_, Bytes>(0))?;
+    let conflicts = rows.collect::<Result<Vec<Bytes>, _>>()?;
+    if conflicts.is_empty() {
+        return Ok(());
+    }
+    match page.iter().find(|(id, _)| conflicts.binary_search(&Bytes(*id)).is_ok()) {
+        Some((id, _)) => Err(conflicting(*id).into()),
+        None => Ok(()),
+    }
+}

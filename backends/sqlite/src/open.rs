@@ -1,0 +1,219 @@
+//! Opening the file: what may be opened, created or upgraded, and how connections are set up.
+
+use std::fs::File;
+use std::io::{ErrorKind as IoKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use craftx_core::{Error, ErrorKind, Prepare, Result};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use uuid::Uuid;
+
+use crate::call::Deadline;
+use crate::config::{Durability, SqliteConfig};
+use crate::error::{Fault, Sql, corrupted};
+use crate::schema;
+
+/// Earlier releases of SQLite can corrupt a write-ahead log when it is reset.
+const OLDEST_SQLITE: i32 = 3_051_003;
+/// Once reset, the write-ahead log keeps this many bytes of its file.
+const WAL_KEEPS: u64 = 16 << 20;
+/// How long SQLite itself waits for a lock before the deadline is looked at again.
+const SLICE: Duration = Duration::from_millis(50);
+/// The first 16 bytes of every SQLite database.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// The file with its connections set up.
+pub(crate) struct Opened {
+    pub(crate) id: Uuid,
+    pub(crate) writer: Connection,
+    pub(crate) readers: Vec<Connection>,
+}
+
+/// Refuses a SQLite that would put the data at risk.
+pub(crate) fn check_library() -> Result<()> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(Error::new(ErrorKind::ConfigInvalid, "SQLite 3.51.3 or later is needed")
+            .with("linked", rusqlite::version()));
+    }
+    Ok(())
+}
+
+/// The path with which errors name the file.
+pub(crate) fn resolved(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// What lies at the path, found without SQLite and so without changing a byte.
+enum Found {
+    /// There is no file, or an empty one.
+    Nothing,
+    /// A store of this schema.
+    Store(u32),
+}
+
+/// Looks whether the store can be opened, and changes nothing.
+///
+/// The header of the file is the truth about identity and schema: a store gets both in the transaction that creates
+/// it, before it has a write-ahead log, and a migration ends with a checkpoint.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    match look(path)? {
+        Found::Nothing => Err(missing(path)),
+        Found::Store(found) => check_version(found, false),
+    }
+}
+
+fn missing(path: &Path) -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such database").with("path", shown(path))
+}
+
+fn shown(path: &Path) -> String {
+    format!("`{}`", path.display())
+}
+
+fn check_version(found: u32, may_upgrade: bool) -> Result<()> {
+    if found > schema::VERSION {
+        return Err(schema::too_new(found));
+    }
+    if found < schema::VERSION && !may_upgrade {
+        return Err(schema::too_old(found));
+    }
+    Ok(())
+}
+
+fn look(path: &Path) -> Result<Found> {
+    let unreadable = |error: std::io::Error| {
+        Error::new(ErrorKind::Unavailable, "the database file cannot be read").with("path", shown(path)).because(error)
+    };
+    let mut header = [0; 100];
+    match std::fs::metadata(path) {
+        Err(error) if matches!(error.kind(), IoKind::NotFound) => return Ok(Found::Nothing),
+        Err(error) => return Err(unreadable(error)),
+        Ok(found) if found.is_dir() => {
+            let error = Error::new(ErrorKind::ConfigInvalid, "a SQLite store is a file, and this is a folder");
+            return Err(error.with("path", shown(path)));
+        }
+        Ok(found) if found.len() == 0 => return Ok(Found::Nothing),
+        Ok(_) => {}
+    }
+    match File::open(path).and_then(|mut file| file.read_exact(&mut header)) {
+        Ok(()) if header.starts_with(MAGIC) => {}
+        Err(error) if error.kind() != IoKind::UnexpectedEof => return Err(unreadable(error)),
+        _ => return Err(corrupted("the file is no SQLite database").with("path", shown(path))),
+    }
+    let number = |at: usize| {
+        let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+        u32::from_be_bytes(bytes)
+    };
+    if i64::from(number(68)) != i64::from(schema::APPLICATION_ID) {
+        let error = Error::new(ErrorKind::ConfigInvalid, "the SQLite database belongs to another program");
+        return Err(error.with("path", shown(path)).with("application_id", number(68)));
+    }
+    Ok(Found::Store(number(60)))
+}
+
+/// Opens the file, creates or upgrades it if `mode` says so, and connects a writer and the readers.
+pub(crate) fn open(path: &Path, config: &SqliteConfig, mode: Prepare, deadline: &Deadline) -> Result<Opened> {
+    let migrate = mode == Prepare::Migrate;
+    match look(path)? {
+        Found::Nothing if migrate => create_folder(path)?,
+        Found::Nothing => return Err(missing(path)),
+        Found::Store(found) => check_version(found, migrate)?,
+    }
+    let opened = patiently(deadline, || connect(path, config, migrate));
+    opened.map_err(|fault| Error::from(fault).with("path", shown(path)))
+}
+
+fn create_folder(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Error::new(ErrorKind::Unavailable, "the folder of the database cannot be created")
+            .with("path", shown(folder))
+            .because(error)
+    })
+}
+
+/// Repeats what another connection is in the way of, until the deadline.
+pub(crate) fn patiently<T>(deadline: &Deadline, mut attempt: impl FnMut() -> Sql<T>) -> Sql<T> {
+    loop {
+        match attempt() {
+            Err(fault) if fault.is_busy() && !deadline.has_passed() => std::thread::sleep(Duration::from_millis(5)),
+            result => return result,
+        }
+    }
+}
+
+fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
+    let create = if migrate { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut writer = Connection::open_with_flags(path, flags | create)?;
+    set_up(&writer)?;
+    // Has an effect on a file without tables only: pages that a compaction frees go back to the file system.
+    writer.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    bring_up_to_date(&mut writer, migrate)?;
+    // A hint that is refused while another process looks at the file; then it is tried again.
+    let journal: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if journal != "wal" {
+        return Err(Fault::Sqlite(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+            None,
+        )));
+    }
+    writer.pragma_update(
+        None,
+        "synchronous",
+        match config.durability {
+            Durability::PowerLoss => "FULL",
+            Durability::ProcessCrash => "NORMAL",
+        },
+    )?;
+    // Where `fsync` does not reach the platter (macOS), this does; elsewhere it changes nothing.
+    writer.pragma_update(None, "fullfsync", config.durability == Durability::PowerLoss)?;
+    writer.pragma_update(None, "secure_delete", "ON")?;
+    writer.pragma_update(None, "journal_size_limit", WAL_KEEPS.min(config.max_wal_bytes / 2) as i64)?;
+    let id = identity(&writer)?;
+    let mut readers = Vec::new();
+    for _ in 0..config.readers {
+        let reader = Connection::open_with_flags(path, flags)?;
+        set_up(&reader)?;
+        reader.pragma_update(None, "query_only", "ON")?;
+        readers.push(reader);
+    }
+    Ok(Opened { id, writer, readers })
+}
+
+fn set_up(conn: &Connection) -> Sql<()> {
+    conn.busy_timeout(SLICE)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    for (pragma, value) in [("foreign_keys", "ON"), ("trusted_schema", "OFF"), ("cell_size_check", "ON")] {
+        conn.pragma_update(None, pragma, value)?;
+    }
+    // What SQLite sorts or sets aside never reaches another file.
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
+}
+
+/// Creates or upgrades the tables in one transaction, which decides between processes that do so at the same time.
+fn bring_up_to_date(conn: &mut Connection, migrate: bool) -> Sql<()> {
+    if schema::version(conn)? == schema::VERSION {
+        return Ok(());
+    }
+    let old = {
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found = schema::version(&transaction)?;
+        check_version(found, migrate)?;
+        schema::migrate(&transaction, found)?;
+        transaction.commit()?;
+        found
+    };
+    if old > 0 {
+        // So that the header of the file tells the new schema.
+        conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+fn identity(conn: &Connection) -> Sql<Uuid> {
+    let bytes: [u8; 16] = conn.query_row("SELECT uuid FROM store", [], |row| row.get(0))?;
+    Ok(Uuid::from_bytes(bytes))
+}

@@ -1,0 +1,64 @@
+//! Keeping the write-ahead log small.
+//!
+//! SQLite copies the log into the database by itself, but it can begin the log anew only while no reader needs it. A
+//! reader that hangs, in whatever process, would let it grow without bound; here writes are refused instead.
+
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+
+/// From this size on, the log is cut whenever it has grown by as much again.
+const COMFORTABLE: u64 = 16 << 20;
+
+/// Watches the size of the log.
+#[derive(Debug)]
+pub(crate) struct Wal {
+    path: PathBuf,
+    max: u64,
+    step: u64,
+    /// The size at which cutting is tried next.
+    next: u64,
+}
+
+impl Wal {
+    /// The log of the database at `path`.
+    pub(crate) fn new(path: PathBuf, max: u64) -> Self {
+        let mut name = path.into_os_string();
+        name.push("-wal");
+        let step = COMFORTABLE.min(max / 2);
+        Self { path: name.into(), max, step, next: step }
+    }
+
+    pub(crate) fn max(&self) -> u64 {
+        self.max
+    }
+
+    /// The size of the log; 0 if there is none.
+    pub(crate) fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |found| found.len())
+    }
+
+    /// Cuts the log if it has grown. Costs one look at the file otherwise.
+    pub(crate) fn tend(&mut self, conn: &Connection) {
+        let size = self.bytes();
+        if size >= self.next {
+            self.truncate(conn);
+            self.next = self.bytes() + self.step;
+        }
+    }
+
+    /// Whether the log is too large, and no reader lets it be cut.
+    pub(crate) fn is_too_large(&self, conn: &Connection) -> bool {
+        if self.bytes() <= self.max {
+            return false;
+        }
+        self.truncate(conn);
+        self.bytes() > self.max
+    }
+
+    /// Copies the log into the database and cuts it to nothing, if no reader needs it.
+    pub(crate) fn truncate(&self, conn: &Connection) {
+        // A reader that is in the way, or a failing disk, changes nothing: the log is intact and is copied later.
+        let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+}
