@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use craftx::{Error, NewMessage, Role};
+use craftx::{Error, NewMessage, Role, SessionId};
 use serde_json::{Value, json};
 
 use crate::args::{Append, Global};
@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Out;
 
 pub(crate) async fn run(global: &Global, append: Append) -> Result<Exit, Failure> {
-    let role = Role::new(&append.role)?;
+    let (session, role) = (SessionId::new(&append.session)?, Role::new(&append.role)?);
     let metadata = match &append.meta {
         None => serde_json::Map::new(),
         Some(text) => match craftx::json::parse(text).map_err(|error| error.with("option", "`--meta`"))? {
@@ -25,11 +25,11 @@ pub(crate) async fn run(global: &Global, append: Append) -> Result<Exit, Failure
     let mut message = NewMessage::new(role, text);
     message.metadata = metadata;
     let storage = global.open().await?;
-    let stored = storage.append(&append.session, message).await?;
+    let stored = storage.append(&session, message).await?;
     storage.close().await?;
     let mut out = Out::new();
     if global.json {
-        out.line(json!({"session": append.session, "id": stored.id}))?;
+        out.line(json!({"session": session, "id": stored.id}))?;
     } else {
         out.line(stored.id)?;
     }

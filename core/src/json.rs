@@ -1,9 +1,13 @@
-//! Reading JSON without losing anything of it.
+//! Reading JSON without losing anything of it, and writing it the same way for ever.
 //!
 //! `serde_json` alone rounds integers that fit neither `i64` nor `u64`, keeps only the last of two equal keys, and
 //! recurses. Here such input is refused before it could be changed.
 
+use std::io;
+
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::ser::Formatter;
 
 use crate::{Error, ErrorKind, Result};
 
@@ -80,6 +84,38 @@ pub fn check(text: &str) -> Result<()> {
         at += 1;
     }
     Ok(())
+}
+
+/// Writes JSON in the one form that equality is defined on: compact, and floats as told in `docs/formats.md`.
+///
+/// `serde_json` has spelled floats in two ways already (`1e16`, `1e+16`), so they are spelled here.
+///
+/// ```
+/// assert_eq!(craftx_core::json::encode(&serde_json::json!([1e16, 1.0, 1.5e-7])), "[1e16,1.0,1.5e-7]");
+/// ```
+pub fn encode(value: &impl Serialize) -> String {
+    let mut bytes = Vec::with_capacity(128);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Canonical);
+    // Writing to memory cannot fail, and nothing that craftx encodes has other keys than strings.
+    match value.serialize(&mut serializer) {
+        Ok(()) => String::from_utf8(bytes).unwrap_or_default(),
+        Err(_) => String::new(),
+    }
+}
+
+struct Canonical;
+
+impl Formatter for Canonical {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        let size = value.abs();
+        if size != 0.0 && !(1e-5..1e16).contains(&size) {
+            write!(writer, "{value:e}")
+        } else if value.fract() == 0.0 {
+            write!(writer, "{value}.0")
+        } else {
+            write!(writer, "{value}")
+        }
+    }
 }
 
 fn refused(why: &'static str, at: usize) -> Error {
@@ -224,6 +260,24 @@ mod tests {
             assert!(parse(&format!(r#"{{"a":[{token}]}}"#)).is_err(), "{token}");
         }
         assert!(parse(r#"["3.14159265358979323846"]"#).is_ok(), "digits inside a string are text");
+    }
+
+    #[test]
+    fn floats_are_spelled_in_one_way() {
+        for (value, spelled) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e16"),
+            (123456789012345680.0, "1.2345678901234568e17"),
+            (1e-5, "0.00001"),
+            (9.5e-6, "9.5e-6"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e308"),
+        ] {
+            assert_eq!(encode(&value), spelled);
+            assert_eq!(parse(spelled).unwrap().as_f64().unwrap().to_bits(), f64::to_bits(value));
+        }
     }
 
     #[test]

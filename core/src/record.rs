@@ -86,8 +86,7 @@ impl Record {
     ///
     /// The caller must have checked the depth of the values; the [`Validate`](crate::Validate) layer does.
     pub fn encode(&self) -> Encoded {
-        // Serialising these types to a string cannot fail: no map has other keys than strings.
-        Encoded(serde_json::to_string(self).unwrap_or_default())
+        Encoded(json::encode(self))
     }
 
     /// Reads a canonical encoding that craftx wrote.
@@ -344,5 +343,99 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn at(n: u128) -> Stamp {
+        Stamp::mint(1_732_000_000_000, None, n).unwrap()
+    }
+
+    /// These lines must be read, and written in the same way, for ever.
+    #[test]
+    fn the_canonical_encoding_never_changes() {
+        let message = Message::new(at(1), Role::User, "hé \0\u{7f}\n\"/\\\u{2028}")
+            .with_parent(at(0))
+            .with_created_at("2025-06-28T00:33:47.214584".parse().unwrap())
+            .with_metadata("b", json!([1e16, 0.1, -0.0, u64::MAX, i64::MIN, null]))
+            .with_metadata("a", json!({"z": true}));
+        let set = BTreeMap::from([("t".to_owned(), Some(json!("x"))), ("a".to_owned(), None)]);
+        let grants = vec![Grant { to: "bob".into(), actions: vec!["read".into()] }];
+        let golden = [
+            (
+                Record::Message(message),
+                concat!(
+                    r#"{"v":1,"record":"message","id":"01934357-7800-7000-8000-000000000001","role":"user","content":"hé \u0000"#,
+                    "\u{7f}",
+                    r#"\n\"/\\"#,
+                    "\u{2028}",
+                    r#"","parent":"01934357-7800-7000-8000-000000000000","created_at":"2025-06-28T00:33:47.214584","#,
+                    r#""metadata":{"b":[1e16,0.1,-0.0,18446744073709551615,-9223372036854775808,null],"a":{"z":true}}}"#,
+                ),
+            ),
+            (
+                Record::Message(Message::new(at(2), Role::new("developer").unwrap(), Content::Null)),
+                r#"{"v":1,"record":"message","id":"01934357-7800-7000-8000-000000000002","role":"developer","content":null}"#,
+            ),
+            (
+                Record::Message(Message::new(at(2), Role::Tool, Content::Absent)),
+                r#"{"v":1,"record":"message","id":"01934357-7800-7000-8000-000000000002","role":"tool"}"#,
+            ),
+            (
+                Record::Session { stamp: at(3), set },
+                r#"{"v":1,"record":"session","stamp":"01934357-7800-7000-8000-000000000003","set":{"a":null,"t":"x"}}"#,
+            ),
+            (
+                Record::Acl { stamp: at(4), owner: None, grants },
+                r#"{"v":1,"record":"acl","stamp":"01934357-7800-7000-8000-000000000004","owner":null,"grants":[{"to":"bob","actions":["read"]}]}"#,
+            ),
+            (
+                Record::Deleted { id: at(1), stamp: at(5) },
+                r#"{"v":1,"record":"deleted","id":"01934357-7800-7000-8000-000000000001","stamp":"01934357-7800-7000-8000-000000000005"}"#,
+            ),
+            (
+                Record::Cleared { through: at(5), stamp: at(6) },
+                r#"{"v":1,"record":"cleared","through":"01934357-7800-7000-8000-000000000005","stamp":"01934357-7800-7000-8000-000000000006"}"#,
+            ),
+        ];
+        for (record, line) in golden {
+            assert_eq!(record.encode().as_str(), line);
+            assert!(Record::parse(line).unwrap() == record, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_of_this_version_is_refused_without_being_quoted() {
+        let id = at(1);
+        for line in [
+            format!(r#"{{"v":1,"record":"message","id":"{id}","role":"user","content":"canary","x":1}}"#),
+            format!(r#"{{"v":1,"record":"message","id":"{id}","content":"canary"}}"#),
+            format!(r#"{{"v":1,"record":"message","id":"{id}","role":7,"content":"canary"}}"#),
+            format!(r#"{{"v":1,"record":"deleted","id":"{id}","stamp":"{id}","content":"canary"}}"#),
+            format!(r#"{{"v":1,"record":"cleared","id":"{id}","stamp":"{id}"}}"#),
+            format!(r#"{{"v":1,"record":"acl","stamp":"{id}","grants":[]}}"#),
+            format!(r#"{{"record":"deleted","id":"{id}","stamp":"{id}"}}"#),
+            r#"{"v":1,"record":"message","id":"canary","role":"user"}"#.to_owned(),
+            r#"{"v":1,"record":"message","id":{"canary":"canary"},"role":"user"}"#.to_owned(),
+        ] {
+            let error = Record::parse(&line).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{line}");
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+        let newer = format!(r#"{{"v":2,"record":"message","id":"{id}","role":"user","thoughts":"new"}}"#);
+        assert_eq!(Record::parse(&newer).unwrap_err().kind(), ErrorKind::SchemaTooNew);
+    }
+
+    #[test]
+    fn debug_never_shows_what_was_said() {
+        let message = Message::new(at(1), Role::User, "canary").with_metadata("canary", "canary");
+        let set = BTreeMap::from([("canary".to_owned(), Some(json!("canary")))]);
+        let encoded = Record::Message(message.clone()).encode();
+        let shown = format!("{message:?} {:?} {encoded:?}", Record::Session { stamp: at(2), set });
+        assert!(!shown.contains("canary"), "{shown}");
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     Digest, Encoded, Error, ErrorKind, Expect, Grant, Message, MessageQuery, Metadata, Order, Record, Result, Session,
-    SessionId, Source, Stamp, WriteOptions, Written, page_size,
+    SessionId, Source, Stamp, WriteOptions, Written, json, page_size,
 };
 
 /// The canonical set of one session. `B` is what is kept of a message: the message itself, or where it lies.
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Key {
 impl Key {
     /// Greatest stamp first, then, though two stamps never are equal, something that is the same everywhere.
     fn rank(&self) -> (Stamp, String) {
-        (self.stamp, self.value.as_ref().map(Value::to_string).unwrap_or_default())
+        (self.stamp, self.value.as_ref().map(json::encode).unwrap_or_default())
     }
 }
 

@@ -40,8 +40,7 @@ impl Place {
     /// Runs the command with this standard input.
     pub fn pipe(&self, words: &[&str], input: &[u8]) -> Run {
         let mut command = self.command(words);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A command that fails before it reads is no failure of the test.
         let _ = child.stdin.take().unwrap().write_all(input);
         Run::of(&self.store, words, child.wait_with_output().unwrap())
