@@ -369,37 +369,37 @@ mod tests {
             (
                 Record::Message(message),
                 concat!(
-                    r#"{"v":1,"record":"message","id":"01934357-7800-7000-8000-000000000001","role":"user","content":"hé \u0000"#,
+                    r#"{"v":1,"record":"message","id":"0193433e-a800-7000-8000-000000000001","role":"user","content":"hé \u0000"#,
                     "\u{7f}",
                     r#"\n\"/\\"#,
                     "\u{2028}",
-                    r#"","parent":"01934357-7800-7000-8000-000000000000","created_at":"2025-06-28T00:33:47.214584","#,
+                    r#"","parent":"0193433e-a800-7000-8000-000000000000","created_at":"2025-06-28T00:33:47.214584","#,
                     r#""metadata":{"b":[1e16,0.1,-0.0,18446744073709551615,-9223372036854775808,null],"a":{"z":true}}}"#,
                 ),
             ),
             (
                 Record::Message(Message::new(at(2), Role::new("developer").unwrap(), Content::Null)),
-                r#"{"v":1,"record":"message","id":"01934357-7800-7000-8000-000000000002","role":"developer","content":null}"#,
+                r#"{"v":1,"record":"message","id":"0193433e-a800-7000-8000-000000000002","role":"developer","content":null}"#,
             ),
             (
                 Record::Message(Message::new(at(2), Role::Tool, Content::Absent)),
-                r#"{"v":1,"record":"message","id":"01934357-7800-7000-8000-000000000002","role":"tool"}"#,
+                r#"{"v":1,"record":"message","id":"0193433e-a800-7000-8000-000000000002","role":"tool"}"#,
             ),
             (
                 Record::Session { stamp: at(3), set },
-                r#"{"v":1,"record":"session","stamp":"01934357-7800-7000-8000-000000000003","set":{"a":null,"t":"x"}}"#,
+                r#"{"v":1,"record":"session","stamp":"0193433e-a800-7000-8000-000000000003","set":{"a":null,"t":"x"}}"#,
             ),
             (
                 Record::Acl { stamp: at(4), owner: None, grants },
-                r#"{"v":1,"record":"acl","stamp":"01934357-7800-7000-8000-000000000004","owner":null,"grants":[{"to":"bob","actions":["read"]}]}"#,
+                r#"{"v":1,"record":"acl","stamp":"0193433e-a800-7000-8000-000000000004","owner":null,"grants":[{"to":"bob","actions":["read"]}]}"#,
             ),
             (
                 Record::Deleted { id: at(1), stamp: at(5) },
-                r#"{"v":1,"record":"deleted","id":"01934357-7800-7000-8000-000000000001","stamp":"01934357-7800-7000-8000-000000000005"}"#,
+                r#"{"v":1,"record":"deleted","id":"0193433e-a800-7000-8000-000000000001","stamp":"0193433e-a800-7000-8000-000000000005"}"#,
             ),
             (
                 Record::Cleared { through: at(5), stamp: at(6) },
-                r#"{"v":1,"record":"cleared","through":"01934357-7800-7000-8000-000000000005","stamp":"01934357-7800-7000-8000-000000000006"}"#,
+                r#"{"v":1,"record":"cleared","through":"0193433e-a800-7000-8000-000000000005","stamp":"0193433e-a800-7000-8000-000000000006"}"#,
             ),
         ];
         for (record, line) in golden {
