@@ -255,10 +255,10 @@ impl<B> SessionSet<B> {
                     Some(cleared) if *id <= cleared.through => Some(cleared.stamp),
                     _ => self.deleted.get(id).copied(),
                 };
-                if known.is_some_and(|known| *stamp <= known) { Judgement::Known } else { Judgement::Applies }
+                judge_tombstone(*stamp, known)
             }
             Record::Cleared { through, stamp } => match self.cleared {
-                Some(known) if *through <= known.through && *stamp <= known.stamp => Judgement::Known,
+                Some(known) if *through <= known.through => judge_tombstone(*stamp, Some(known.stamp)),
                 _ => Judgement::Applies,
             },
         }
@@ -481,6 +481,16 @@ impl<B> SessionSet<B> {
     }
 }
 
+/// A deletion that a later one has superseded is dead, not known: two callers who delete the same message under the same
+/// expectation must not both be told that they did.
+fn judge_tombstone(stamp: Stamp, known: Option<Stamp>) -> Judgement {
+    match known {
+        Some(known) if stamp == known => Judgement::Known,
+        Some(known) if stamp < known => Judgement::Dead,
+        _ => Judgement::Applies,
+    }
+}
+
 /// Judges a record against what is stored and against what the same batch brings, and cuts it down to what applies.
 fn judge_both<A, B>(stored: &SessionSet<A>, batch: &SessionSet<B>, planned: &mut Planned) -> Judgement {
     use Judgement::{Applies, Conflict, Dead, Known, Partly};
@@ -643,6 +653,19 @@ mod tests {
         assert!(set.plan(&[message(2, "b")], &expecting(Expect::Version(at(1)))).is_ok());
         let early = set.plan(&[message(0, "b")], &expecting(Expect::Version(at(1)))).unwrap_err();
         assert_eq!(early.kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn only_one_of_two_deletions_under_one_expectation_wins() {
+        let mut set = SessionSet::new();
+        write(&mut set, &[message(1, "a")]);
+        let options = WriteOptions::fresh().expecting(Expect::Version(at(1)));
+        let deletion = |ms| [Record::Deleted { id: at(1), stamp: at(ms) }];
+        write(&mut set, &deletion(5));
+        assert!(set.plan(&deletion(5), &options).is_ok(), "the same deletion again");
+        for other in [3, 7] {
+            assert_eq!(set.plan(&deletion(other), &options).unwrap_err().kind(), ErrorKind::Conflict);
+        }
     }
 
     #[test]
