@@ -10,11 +10,12 @@ use craftx_core::{
 
 use crate::check::{Stop, Verdict, ensure, ensure_eq};
 use crate::random::Random;
-use crate::subject::Subject;
+use crate::subject::{Factory, Subject};
 
 /// A store of its own for one check.
 pub(crate) struct Bench {
     pub(crate) subject: Subject,
+    pub(crate) factory: Factory,
     pub(crate) capabilities: Capabilities,
     pub(crate) seed: u64,
     /// How many cases a property is tried with.
@@ -88,6 +89,13 @@ impl Bench {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Another fresh store.
+    pub(crate) async fn another(&self) -> Verdict<Subject> {
+        let subject = (self.factory)().await.map_err(|error| Stop::Fail(format!("the factory failed: {error}")))?;
+        subject.backend.prepare(&context("default"), Prepare::Migrate).await?;
+        Ok(subject)
     }
 
     /// How many records fit one write, but not more than `wanted`.
@@ -262,6 +270,11 @@ impl Place {
     pub(crate) async fn lines(&self) -> Verdict<Vec<String>> {
         Ok(lines(&self.set().await?))
     }
+}
+
+/// What a task of the check itself gave; its panic is the check's.
+pub(crate) fn joined<T>(result: Result<T, tokio::task::JoinError>) -> Verdict<T> {
+    result.map_err(|error| Stop::Fail(format!("a task of the check ended early: {error}")))
 }
 
 /// The union of records.

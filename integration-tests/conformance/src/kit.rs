@@ -12,9 +12,7 @@ use crate::check::{Check, Stop, Verdict};
 use crate::checks;
 use crate::random::Random;
 use crate::report::{Entry, Finding, Report};
-use crate::subject::{BoxFuture, Failure, Subject};
-
-type Factory = Arc<dyn Fn() -> BoxFuture<Result<Subject, Failure>> + Send + Sync>;
+use crate::subject::{Factory, Failure, Subject};
 
 /// The environment variable that repeats the random choices of a run.
 const SEED: &str = "CRAFTX_CONFORMANCE_SEED";
@@ -204,6 +202,7 @@ impl Kit {
         let own = check.bytes().fold(seed, |seed, byte| Random::case(seed, u64::from(byte)).bits());
         Ok(Bench {
             subject,
+            factory: Arc::clone(&self.factory),
             capabilities,
             seed: own,
             cases: self.cases.unwrap_or(if durable { 200 } else { 10_000 }),

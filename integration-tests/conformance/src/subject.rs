@@ -12,6 +12,7 @@ use craftx_core::{Backend, DynBackend};
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type Factory = Arc<dyn Fn() -> BoxFuture<Result<Subject, Failure>> + Send + Sync>;
 type Open = Arc<dyn Fn() -> BoxFuture<Result<DynBackend, Failure>> + Send + Sync>;
 type Bytes = Arc<dyn Fn() -> Result<Vec<u8>, Failure> + Send + Sync>;
 

@@ -1,7 +1,13 @@
 //! All checks, by area.
 
+mod deadline;
+mod durability;
+mod expectations;
+mod life_cycle;
 mod names;
 mod reading;
+mod replication;
+mod search;
 mod sessions;
 mod tenants;
 mod text;
@@ -11,7 +17,20 @@ use crate::check::Check;
 
 /// Every check, in the order of the report.
 pub(crate) fn all() -> impl Iterator<Item = &'static Check> {
-    [union::CHECKS, text::CHECKS, names::CHECKS, reading::CHECKS, sessions::CHECKS, tenants::CHECKS]
-        .into_iter()
-        .flatten()
+    [
+        union::CHECKS,
+        text::CHECKS,
+        names::CHECKS,
+        reading::CHECKS,
+        sessions::CHECKS,
+        tenants::CHECKS,
+        replication::CHECKS,
+        expectations::CHECKS,
+        search::CHECKS,
+        life_cycle::CHECKS,
+        deadline::CHECKS,
+        durability::CHECKS,
+    ]
+    .into_iter()
+    .flatten()
 }
