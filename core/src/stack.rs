@@ -116,18 +116,19 @@ impl StackBuilder {
             }
         }
         let mut top = self.base.clone();
+        let mut capabilities = top.capabilities();
         let mut levels = Vec::with_capacity(self.layers.len());
         for layer in self.layers.iter().rev() {
             let inner = top.clone();
-            let before = inner.capabilities();
-            let after = layer
+            let before = capabilities;
+            capabilities = layer
                 .capabilities(before)
                 .map_err(|error| error.during("build").with("layer", format!("`{}`", layer.name())))?;
             top = layer.apply(inner.clone()).map_err(|error| error.during("build"))?;
             let removed = before
                 .named()
                 .into_iter()
-                .zip(after.named())
+                .zip(capabilities.named())
                 .filter(|((_, had), (_, has))| had.is_yes() && !has.is_yes())
                 .map(|((name, _), _)| name)
                 .collect();
@@ -135,5 +136,81 @@ impl StackBuilder {
         }
         levels.reverse();
         Ok(Stack { top, layers: levels, scheme: self.scheme, base: self.base })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Memory, Support};
+    use std::sync::Arc;
+
+    /// A layer that changes nothing but the capabilities.
+    #[derive(Debug)]
+    struct Pass {
+        name: &'static str,
+        slot: Slot,
+        needs_search: bool,
+    }
+
+    impl Layer for Pass {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+        fn slot(&self) -> Slot {
+            self.slot
+        }
+        fn capabilities(&self, inner: Capabilities) -> Result<Capabilities> {
+            if self.needs_search && !inner.search.is_yes() {
+                return Err(Error::unsupported("search", "the store below"));
+            }
+            Ok(inner.scope(Support::No))
+        }
+        fn apply(&self, inner: DynBackend) -> Result<DynBackend> {
+            Ok(inner)
+        }
+    }
+
+    fn pass(name: &'static str, slot: Slot) -> Pass {
+        Pass { name, slot, needs_search: false }
+    }
+
+    fn builder() -> StackBuilder {
+        Stack::builder("memory", Arc::new(Memory::new()))
+    }
+
+    #[test]
+    fn layers_in_the_wrong_order_are_named() {
+        let error = builder().layer(pass("retry", Slot::Retry)).layer(pass("seal", Slot::Encrypt)).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+        assert_eq!((error.get("outer"), error.get("inner")), (Some("`retry` (retry)"), Some("`seal` (encrypt)")));
+    }
+
+    #[test]
+    fn a_layer_that_needs_what_is_not_there_is_named() {
+        let needy = Pass { name: "needy", slot: Slot::Cache, needs_search: true };
+        let error = builder().layer(needy).build().unwrap_err();
+        assert_eq!((error.kind(), error.get("layer")), (ErrorKind::Unsupported, Some("`needy`")));
+    }
+
+    #[test]
+    fn every_stack_validates_in_its_place_and_only_once() {
+        let stack = builder().layer(pass("who", Slot::Access)).layer(pass("near", Slot::Cache)).build().unwrap();
+        let lines: Vec<_> = stack.describe().lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], "who");
+        assert_eq!(lines[1], "validate");
+        assert_eq!(lines[2], "near (removes scope)");
+        assert!(lines[3].starts_with("memory (") && !lines[3].contains("search"));
+        let mut limits = Limits::default();
+        limits.max_batch = 7;
+        let stack = builder().layer(Validate::new(limits)).build().unwrap();
+        assert_eq!((stack.capabilities().max_batch, stack.describe().lines().count()), (Some(7), 2));
+    }
+
+    #[test]
+    fn the_backend_below_a_layer_can_be_had() {
+        let stack = builder().layer(pass("near", Slot::Cache)).build().unwrap();
+        assert!(stack.below(Slot::Validate).unwrap().capabilities().max_batch.is_none());
+        assert!(stack.below(Slot::Encrypt).is_none());
     }
 }

@@ -321,3 +321,128 @@ impl Backend for Validated {
         self.inner.close(cx).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorKind, Grant, ManualClock, Memory, Role, Stack};
+    use futures_executor::block_on;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    const NOW_MS: u64 = 1_700_000_000_000;
+
+    fn at(ms: u64) -> Stamp {
+        Stamp::mint(ms, None, 0).unwrap()
+    }
+
+    fn store(limits: Limits) -> DynBackend {
+        let stack = Stack::builder("memory", Arc::new(Memory::new())).layer(Validate::new(limits)).build().unwrap();
+        stack.backend().clone()
+    }
+
+    fn context() -> Context {
+        let clock = ManualClock::new(UNIX_EPOCH + Duration::from_millis(NOW_MS));
+        Context::new(Tenant::default()).with_clock(Arc::new(clock))
+    }
+
+    fn write(store: &DynBackend, records: &[Record], options: &WriteOptions) -> Result<Written> {
+        block_on(store.write(&context(), &SessionId::new("s").unwrap(), records, options))
+    }
+
+    fn message(ms: u64, content: impl Into<Content>) -> Record {
+        Record::Message(Message::new(at(ms), Role::User, content))
+    }
+
+    fn refused(limits: Limits, record: Record) -> String {
+        let store = store(limits);
+        let error = write(&store, &[message(1, "fine"), record], &WriteOptions::fresh()).unwrap_err();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::InvalidInput, "write"));
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        let session = block_on(store.session(&context(), &SessionId::new("s").unwrap())).unwrap();
+        assert_eq!(session, None, "nothing of the batch is stored");
+        assert!(error.get("field") == Some("stamp") || error.get("record") == Some("1"), "{error}");
+        error.get("field").unwrap().to_owned()
+    }
+
+    fn nested(levels: usize) -> Value {
+        (0..levels).fold(json!("canary"), |inner, _| Value::Array(vec![inner]))
+    }
+
+    #[test]
+    fn each_rule_names_its_field() {
+        let limits = Limits { max_record_bytes: 1_000, max_keys: 2, max_depth: 4, ..Limits::default() };
+        let set = |key: &str, value: Value| Record::Session {
+            stamp: at(2),
+            set: BTreeMap::from([(key.to_owned(), Some(value))]),
+        };
+        let keyed = |value| Record::Message(Message::new(at(2), Role::User, "").with_metadata("canary", value));
+        let crowded = (0..3).fold(Message::new(at(2), Role::User, ""), |m, n| m.with_metadata(n.to_string(), n));
+        let named = Record::Acl { stamp: at(2), owner: Some("a\nb".to_owned()), grants: Vec::new() };
+        let grants = vec![Grant { to: "x".to_owned(), actions: Vec::new() }; 3];
+        for (record, field) in [
+            (message(2, "canary".repeat(1_000)), "record"),
+            (message(2, nested(5)), "content"),
+            (keyed(nested(5)), "metadata"),
+            (Record::Message(crowded), "metadata"),
+            (set("k", nested(5)), "set"),
+            (set("", json!(1)), "set"),
+            (set(&"k".repeat(256), json!(1)), "set"),
+            (set("craftx.state", json!(1)), "set"),
+            (Record::Session { stamp: at(2), set: BTreeMap::new() }, "set"),
+            (named, "acl"),
+            (Record::Acl { stamp: at(2), owner: None, grants }, "grants"),
+            (Record::Deleted { id: at(2), stamp: at(2) }, "stamp"),
+            (Record::Cleared { through: at(3), stamp: at(2) }, "stamp"),
+            (message(NOW_MS + 60_001, ""), "stamp"),
+        ] {
+            assert_eq!(refused(limits, record.clone()), field, "{record:?}");
+        }
+        let fine = store(limits);
+        assert!(write(&fine, &[message(2, nested(4)), message(NOW_MS + 60_000, "")], &WriteOptions::fresh()).is_ok());
+    }
+
+    #[test]
+    fn batches_are_limited_in_number_and_size() {
+        let store = store(Limits { max_batch: 2, max_batch_bytes: 400, ..Limits::default() });
+        let small: Vec<_> = (1..4).map(|ms| message(ms, "")).collect();
+        assert!(write(&store, &small, &WriteOptions::fresh()).is_err());
+        assert!(write(&store, &small[..2], &WriteOptions::fresh()).is_ok());
+        let large = [message(5, "x".repeat(200)), message(6, "x".repeat(200))];
+        assert!(write(&store, &large, &WriteOptions::fresh()).is_err());
+    }
+
+    #[test]
+    fn depth_is_found_without_recursion() {
+        let store = store(Limits::default());
+        let deep = nested(100_000);
+        let record = Record::Message(Message::new(at(1), Role::User, deep));
+        assert!(write(&store, std::slice::from_ref(&record), &WriteOptions::fresh()).is_err());
+        // Dropping such a value recurses inside of serde_json, which is not what is tested here.
+        std::mem::forget(record);
+    }
+
+    #[test]
+    fn what_replays_bring_is_never_compared_with_the_clock_and_is_adopted() {
+        let store = store(Limits::default());
+        let year = 31_536_000_000;
+        assert!(write(&store, &[message(NOW_MS + year, "fast")], &WriteOptions::replay()).is_ok());
+        assert!(write(&store, &[message(NOW_MS + year + 1, "answer")], &WriteOptions::fresh()).is_ok());
+        assert!(write(&store, &[message(NOW_MS + 2 * year, "too fast")], &WriteOptions::fresh()).is_err());
+        // Even if all that is left is the deletion.
+        let clear = Record::Cleared { through: at(NOW_MS + year + 2), stamp: at(NOW_MS + year + 3) };
+        assert!(write(&store, &[clear], &WriteOptions::fresh()).is_ok());
+        assert!(write(&store, &[message(NOW_MS + year + 4, "again")], &WriteOptions::fresh()).is_ok());
+    }
+
+    #[test]
+    fn reserved_keys_are_for_the_system() {
+        let store = store(Limits::default());
+        let set = [Record::Session { stamp: at(2), set: BTreeMap::from([("craftx.x".to_owned(), Some(json!(1)))]) }];
+        let system = context().with_caller(crate::Caller::System);
+        let session = SessionId::new("s").unwrap();
+        assert!(block_on(store.write(&system, &session, &set, &WriteOptions::fresh())).is_ok());
+        assert!(write(&store, &set, &WriteOptions::replay()).is_ok());
+    }
+}
