@@ -1,0 +1,223 @@
+//! Every call to the file system goes through here, so that a test can make each of them fail.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+/// A call that can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Open,
+    Create,
+    Read,
+    #[cfg(test)]
+    Write,
+    Sync,
+    SyncDir,
+    SetLen,
+    Rename,
+    Remove,
+    List,
+}
+
+/// The file system.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk {
+    #[cfg(test)]
+    pub(crate) faults: tests::Faults,
+}
+
+/// Size and time of the last change of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) len: u64,
+    pub(crate) modified: SystemTime,
+}
+
+impl Disk {
+    #[cfg(not(test))]
+    fn check(&self, _call: Call) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn check(&self, call: Call) -> io::Result<()> {
+        self.faults.check(call)
+    }
+
+    /// Opens a file for reading; `None` if it does not exist.
+    pub(crate) fn open(&self, path: &Path) -> io::Result<Option<File>> {
+        self.check(Call::Open)?;
+        if_there(File::open(path))
+    }
+
+    /// Opens a file for reading and writing; `None` if it does not exist.
+    pub(crate) fn open_to_write(&self, path: &Path) -> io::Result<Option<File>> {
+        self.check(Call::Open)?;
+        if_there(OpenOptions::new().read(true).write(true).open(path))
+    }
+
+    /// Creates a file that must not exist.
+    pub(crate) fn create_new(&self, path: &Path) -> io::Result<File> {
+        self.check(Call::Create)?;
+        OpenOptions::new().read(true).write(true).create_new(true).open(path)
+    }
+
+    /// Creates a file, or empties it if it exists.
+    pub(crate) fn create(&self, path: &Path) -> io::Result<File> {
+        self.check(Call::Create)?;
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
+    }
+
+    /// Opens a file that only serves as a lock, and creates it if need be.
+    pub(crate) fn open_lock(&self, path: &Path) -> io::Result<File> {
+        self.check(Call::Open)?;
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+    }
+
+    /// Reads at most `len` bytes at an offset: fewer only at the end of the file. The handle must not be shared.
+    pub(crate) fn read(&self, mut file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.check(Call::Read)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::with_capacity(len);
+        file.take(len as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes all bytes at an offset. The handle must not be shared.
+    pub(crate) fn write(&self, mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        file.seek(SeekFrom::Start(offset))?;
+        #[cfg(test)]
+        if let Err(error) = self.check(Call::Write) {
+            // A disk that fills up takes a part.
+            file.write_all(bytes.get(..bytes.len() / 2).unwrap_or_default())?;
+            return Err(error);
+        }
+        file.write_all(bytes)
+    }
+
+    /// Brings content and size of a file to the disk.
+    pub(crate) fn sync(&self, file: &File) -> io::Result<()> {
+        self.check(Call::Sync)?;
+        file.sync_data()
+    }
+
+    /// Brings the names in a folder to the disk, where the operating system can do that.
+    pub(crate) fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.check(Call::SyncDir)?;
+        if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+    }
+
+    /// Cuts a file.
+    pub(crate) fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
+        self.check(Call::SetLen)?;
+        file.set_len(len)
+    }
+
+    /// Replaces `to` with `from`.
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check(Call::Rename)?;
+        fs::rename(from, to)
+    }
+
+    /// Removes a file; says whether it was there.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<bool> {
+        self.check(Call::Remove)?;
+        if_there(fs::remove_file(path)).map(|found| found.is_some())
+    }
+
+    /// Creates a folder whose parent exists; says whether it is new.
+    pub(crate) fn create_dir(&self, path: &Path) -> io::Result<bool> {
+        self.check(Call::Create)?;
+        match fs::create_dir(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is known of an open file.
+    pub(crate) fn stat(&self, file: &File) -> io::Result<Stat> {
+        self.check(Call::Read)?;
+        file.metadata().and_then(|metadata| stat(&metadata))
+    }
+
+    /// What is known of a file by its name; `None` if it does not exist.
+    pub(crate) fn stat_path(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.check(Call::Read)?;
+        if_there(fs::metadata(path))?.map(|metadata| stat(&metadata)).transpose()
+    }
+
+    /// The names in a folder, and which of them are folders; `None` if it does not exist.
+    pub(crate) fn list(&self, path: &Path) -> io::Result<Option<Vec<(OsString, bool)>>> {
+        self.check(Call::List)?;
+        let Some(entries) = if_there(fs::read_dir(path))? else { return Ok(None) };
+        entries
+            .map(|entry| {
+                let entry = entry?;
+                Ok((entry.file_name(), entry.file_type()?.is_dir()))
+            })
+            .collect::<io::Result<Vec<_>>>()
+            .map(Some)
+    }
+}
+
+fn stat(metadata: &fs::Metadata) -> io::Result<Stat> {
+    Ok(Stat { len: metadata.len(), modified: metadata.modified()? })
+}
+
+fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// Which calls fail, shared by all clones of a [`Disk`].
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Faults(Arc<Mutex<State>>);
+
+    #[derive(Debug, Default)]
+    struct State {
+        plan: Vec<(Call, usize, io::ErrorKind)>,
+        seen: Vec<Call>,
+    }
+
+    impl Faults {
+        /// The call after `skip` more of its kind fails, and every later one until [`Faults::heal`].
+        pub(crate) fn fail(&self, call: Call, skip: usize, kind: io::ErrorKind) {
+            self.0.lock().unwrap().plan.push((call, skip, kind));
+        }
+
+        pub(crate) fn heal(&self) {
+            self.0.lock().unwrap().plan.clear();
+        }
+
+        /// The calls since the last time, in order.
+        pub(crate) fn seen(&self) -> Vec<Call> {
+            std::mem::take(&mut self.0.lock().unwrap().seen)
+        }
+
+        pub(crate) fn check(&self, call: Call) -> io::Result<()> {
+            let mut state = self.0.lock().unwrap();
+            state.seen.push(call);
+            for (planned, skip, kind) in &mut state.plan {
+                if *planned == call {
+                    match skip.checked_sub(1) {
+                        Some(left) => *skip = left,
+                        None => return Err((*kind).into()),
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+}
