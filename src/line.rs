@@ -23,7 +23,8 @@ pub enum Line {
 #[non_exhaustive]
 pub struct Header {
     /// The version of the format.
-    pub craftx: u32,
+    pub v: u32,
+    craftx: What,
     /// The tenant that the records came from. They go wherever the import goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<Tenant>,
@@ -31,10 +32,16 @@ pub struct Header {
     pub session: SessionId,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    Session,
+}
+
 impl Header {
     /// The header of the records of a session.
     pub fn new(session: SessionId) -> Self {
-        Self { craftx: craftx_core::FORMAT_VERSION, tenant: None, session }
+        Self { v: craftx_core::FORMAT_VERSION, craftx: What::Session, tenant: None, session }
     }
 
     /// The line, without a line break.
@@ -54,8 +61,8 @@ impl Line {
         json::check(text)?;
         let kind: Kind = serde_json::from_str(text).map_err(|_| not_a_line())?;
         match kind {
-            Kind { craftx: Some(version), .. } => match version.as_u64() {
-                Some(version) if version <= u64::from(craftx_core::FORMAT_VERSION) => {
+            Kind { craftx: Some(_), v, .. } => match v {
+                Some(craftx_core::FORMAT_VERSION) => {
                     serde_json::from_str(text).map(Self::Header).map_err(|_| not_a_line())
                 }
                 _ => Err(Error::new(ErrorKind::SchemaTooNew, "a newer release of craftx wrote this file")),
@@ -74,7 +81,8 @@ fn not_a_line() -> Error {
 /// The members that tell the kinds of lines apart.
 #[derive(Deserialize)]
 struct Kind {
-    craftx: Option<Value>,
+    v: Option<u32>,
+    craftx: Option<serde::de::IgnoredAny>,
     record: Option<serde::de::IgnoredAny>,
     messages: Option<serde::de::IgnoredAny>,
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use craftx::{Prepare, Result, Stamp, Storage, Tenant};
+use craftx::{ErrorKind, Result, Stamp, Storage, Tenant};
 
 /// Stores conversations of language models, in JSON files, SQLite, and more to come.
 #[derive(Debug, Parser)]
@@ -41,9 +41,11 @@ impl Global {
 
     /// The store, which must be there and is upgraded if it is old, to change something in it.
     pub(crate) async fn open_to_change(&self) -> Result<Storage> {
-        let storage = self.open_existing().await?;
-        storage.prepare(Prepare::Migrate).await?;
-        Ok(storage)
+        match Storage::open_existing(&self.store).await {
+            Err(error) if error.kind() != ErrorKind::SchemaTooOld => return Err(error),
+            _ => {}
+        }
+        self.open().await
     }
 }
 

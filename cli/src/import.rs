@@ -168,7 +168,7 @@ impl Importer<'_> {
             Err(error) => {
                 self.flush(at.file, pending).await;
                 // It may have been a header: what follows must not land in the session before it.
-                if !line.starts_with(b"{\"v\":") {
+                if !line.starts_with(br#"{"v":1,"record":"#) {
                     pending.session = None;
                 }
                 self.report.fail(&at, &error);

@@ -1,6 +1,6 @@
 //! `craftx list`.
 
-use craftx::{Session, SessionQuery, StreamExt};
+use craftx::{MAX_PAGE, Session, SessionQuery, StreamExt};
 use serde_json::{Value, json};
 
 use crate::args::{Global, List};
@@ -11,6 +11,7 @@ pub(crate) async fn run(global: &Global, list: List) -> Result<Exit, Failure> {
     let storage = global.open_existing().await?;
     let mut query = SessionQuery::new();
     query.prefix = list.prefix;
+    query.limit = list.limit.map(|limit| u32::try_from(limit).unwrap_or(MAX_PAGE));
     let mut sessions = storage.all_sessions(query).take(list.limit.unwrap_or(usize::MAX));
     let mut out = Out::new();
     while let Some(session) = sessions.next().await.transpose()? {

@@ -1,4 +1,5 @@
 //! What each command does, on every medium.
+#![cfg(all(feature = "json", feature = "sqlite"))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
 mod common;
@@ -155,7 +156,9 @@ fn a_record_never_lands_in_the_session_of_another_header() {
         place.ok(&["append", "s", "mine"]);
         let records = place.ok(&["export"]);
         let record = records.lines().nth(1).unwrap();
-        let file = format!("{{\"craftx\":1,\"session\":\"a\"}}\n{{\"craftx\":1,\"session\":\"\"}}\n{record}\n");
+        let file = format!(
+            "{{\"v\":1,\"craftx\":\"session\",\"session\":\"a\"}}\n{{\"v\":1,\"craftx\":\"session\",\"session\":\"\"}}\n{record}\n"
+        );
         let run = place.pipe(&["import", "-"], file.as_bytes());
         assert_eq!((run.code, place.ok(&["list"]).lines().count()), (2, 1), "{run:?}");
         assert!(run.err.contains("-:2:") && run.err.contains("-:3:"), "{run:?}");

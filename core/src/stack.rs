@@ -201,8 +201,7 @@ mod tests {
         assert_eq!(lines[1], "validate");
         assert_eq!(lines[2], "near (removes scope)");
         assert!(lines[3].starts_with("memory (") && !lines[3].contains("search"));
-        let mut limits = Limits::default();
-        limits.max_batch = 7;
+        let limits = Limits { max_batch: 7, ..Limits::default() };
         let stack = builder().layer(Validate::new(limits)).build().unwrap();
         assert_eq!((stack.capabilities().max_batch, stack.describe().lines().count()), (Some(7), 2));
     }

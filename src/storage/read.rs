@@ -19,7 +19,7 @@ impl Storage {
         let mut query = MessageQuery::newest_first();
         let mut found: Vec<Message> = Vec::new();
         loop {
-            let rest = u32::try_from(n - found.len()).unwrap_or(u32::MAX);
+            let rest = u32::try_from(n.saturating_sub(found.len())).unwrap_or(u32::MAX);
             let page = self.messages(&session, &query.clone().limit(rest)).await?;
             found.extend(page.items);
             match found.last() {

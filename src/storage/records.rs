@@ -50,8 +50,9 @@ impl Storage {
     /// Stores a conversation of another program. Doing it a second time changes nothing.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) naming the message and the field that is wrong; then nothing was
-    /// stored. [`Conflict`](ErrorKind::Conflict) if a message is known with other content, or if the session was
+    /// [`InvalidInput`](ErrorKind::InvalidInput) naming the message and the field that is wrong. A conversation of up to
+    /// 500 messages and 4 MiB is stored whole or not at all; of a longer one, earlier parts may be there.
+    /// [`Conflict`](ErrorKind::Conflict) if a message is known with other content, or if the session was
     /// cleared after the time of the messages, so that they would be dead: append them as new ones then
     /// ([`Conversation::new_messages`], on the command line `--restamp`).
     pub async fn import_conversation(&self, conversation: &Conversation) -> Result<Written> {

@@ -10,6 +10,9 @@ use crate::NewMessage;
 /// How often an operation that others keep getting ahead of is tried.
 const TRIES: usize = 16;
 
+/// Metadata that outlives a clear is written in parts of this size, because one record has a limit.
+const KEYS_AT_ONCE: usize = 500;
+
 /// What [`Storage::fork`] copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -145,9 +148,10 @@ impl Storage {
             let cx = self.context();
             let cleared = mint(&cx, Some(found.version))?;
             let mut records = vec![Record::Cleared { through: found.version, stamp: cleared }];
-            if !found.metadata.is_empty() {
-                let set = found.metadata.into_iter().map(|(key, value)| (key, Some(value))).collect();
-                records.push(Record::Session { stamp: mint(&cx, Some(cleared))?, set });
+            let stamp = mint(&cx, Some(cleared))?;
+            let keys: Vec<_> = found.metadata.into_iter().map(|(key, value)| (key, Some(value))).collect();
+            for part in keys.chunks(KEYS_AT_ONCE) {
+                records.push(Record::Session { stamp, set: part.iter().cloned().collect() });
             }
             Ok((records, ()))
         })

@@ -1,17 +1,18 @@
 //! Every store that this build can open, fresh and empty.
+#![allow(dead_code, reason = "not every test file uses every field")]
 
 use craftx::Storage;
 use tempfile::TempDir;
 
 /// A store and the folder that it lives in.
-pub struct Store {
-    pub name: &'static str,
-    pub url: String,
-    pub storage: Storage,
+pub(crate) struct Store {
+    pub(crate) name: &'static str,
+    pub(crate) url: String,
+    pub(crate) storage: Storage,
     _folder: TempDir,
 }
 
-pub async fn stores() -> Vec<Store> {
+pub(crate) async fn stores() -> Vec<Store> {
     let mut stores = vec![open("memory", |_| "memory:".to_owned()).await];
     if cfg!(feature = "json") {
         stores.push(open("json", |folder| format!("json:{folder}/chats")).await);

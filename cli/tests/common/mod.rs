@@ -8,37 +8,37 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A temporary folder and a store in it.
-pub struct Place {
+pub(crate) struct Place {
     folder: TempDir,
     store: String,
 }
 
 /// One place for each medium.
-pub fn places() -> Vec<Place> {
+pub(crate) fn places() -> Vec<Place> {
     ["json:chats", "sqlite:chats.db"].map(Place::new).into()
 }
 
 impl Place {
-    pub fn new(store: &str) -> Self {
+    pub(crate) fn new(store: &str) -> Self {
         Self { folder: TempDir::new().unwrap(), store: store.to_owned() }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 
-    pub fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_craftx"));
         command.current_dir(self.path()).arg("--store").arg(&self.store).args(words);
         command
     }
 
     /// Runs the command with this standard input.
-    pub fn pipe(&self, words: &[&str], input: &[u8]) -> Run {
+    pub(crate) fn pipe(&self, words: &[&str], input: &[u8]) -> Run {
         let mut command = self.command(words);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A command that fails before it reads is no failure of the test.
@@ -46,12 +46,12 @@ impl Place {
         Run::of(&self.store, words, child.wait_with_output().unwrap())
     }
 
-    pub fn run(&self, words: &[&str]) -> Run {
+    pub(crate) fn run(&self, words: &[&str]) -> Run {
         self.pipe(words, b"")
     }
 
     /// Runs the command, which must succeed, and returns what it prints.
-    pub fn ok(&self, words: &[&str]) -> String {
+    pub(crate) fn ok(&self, words: &[&str]) -> String {
         let run = self.run(words);
         assert_eq!(run.code, 0, "{run:?}");
         run.out
@@ -59,11 +59,11 @@ impl Place {
 }
 
 #[derive(Debug)]
-pub struct Run {
-    pub what: String,
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Run {
+    pub(crate) what: String,
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Run {
