@@ -208,6 +208,24 @@ impl<'c> Store<'c> {
                 self.conn.prepare_cached("DELETE FROM acls WHERE seq = ?1")?.execute([seq])?;
             }
         }
+        match (all.first(), all.last()) {
+            (Some(first), Some(last)) => self.show_to(first, last),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes by whom lists show the session: `visible_to` says in columns what the two records say.
+    fn show_to(&self, first: &AclRow, last: &AclRow) -> Sql<()> {
+        let sid = self.row.sid;
+        self.conn.prepare_cached("DELETE FROM visible_to WHERE sid = ?1")?.execute([sid])?;
+        let mut insert =
+            self.conn.prepare_cached("INSERT OR IGNORE INTO visible_to (name, owner, sid) VALUES (?1, ?2, ?3)")?;
+        if let Some(owner) = first.owner()? {
+            insert.execute(params![owner, true, sid])?;
+        }
+        for grant in last.grants()?.iter().filter(|grant| !grant.actions.is_empty()) {
+            insert.execute(params![grant.to, false, sid])?;
+        }
         Ok(())
     }
 

@@ -22,18 +22,10 @@ pub(crate) fn records(
     from: Option<&Cursor>,
     limit: Option<u32>,
 ) -> Sql<Changes> {
-    // Bound to the store: in another file the same number means something else.
-    let store = store.to_string();
-    let binding = Binding::new("records", tenant, [session.as_str(), store.as_str()]);
+    let binding = Binding::new("records", tenant, [session.as_str()]);
     let start = match from {
         None => 0,
-        Some(cursor) => {
-            let position = cursor.position(&binding).map_err(|error| {
-                Error::new(ErrorKind::Conflict, "the cursor belongs to another store or session; start again")
-                    .because(error)
-            })?;
-            position.parse::<i64>().map_err(|_| Error::invalid("cursor", "is no cursor of this store"))?
-        }
+        Some(cursor) => position(conn, store, cursor.position(&binding)?)?,
     };
     let size = page_size(limit);
     let mut found = match SessionRow::find(conn, tenant, session)? {
@@ -45,20 +37,32 @@ pub(crate) fn records(
     found.truncate(size);
     let next = found.last().map_or(start, |(seq, _)| *seq);
     let items = found.into_iter().map(|(_, arrival)| arrival.record()).collect::<Result<_, _>>()?;
-    Ok(Changes { items, next: Cursor::new(&binding, next), done })
+    Ok(Changes { items, next: Cursor::new(&binding, format_args!("{store}.{next}")), done })
+}
+
+/// The arrival number in a cursor. It means nothing in another store, nor in an older copy of this one.
+fn position(conn: &Connection, store: Uuid, text: &str) -> Sql<i64> {
+    let expired = || Error::new(ErrorKind::Conflict, "the cursor has expired; start again");
+    let seq = text
+        .split_once('.')
+        .filter(|(theirs, _)| *theirs == store.to_string())
+        .and_then(|(_, seq)| seq.parse::<i64>().ok())
+        .ok_or_else(expired)?;
+    let newest: i64 = conn.prepare_cached("SELECT seq FROM store")?.query_row([], |row| row.get(0))?;
+    if seq > newest { Err(expired().into()) } else { Ok(seq) }
 }
 
 /// A record as it was found; messages are decoded only if they are on the page.
 enum Arrival {
     Message(Stamp, String),
-    Other(Record),
+    Other(Box<Record>),
 }
 
 impl Arrival {
     fn record(self) -> Result<Record, Error> {
         match self {
             Self::Message(id, body) => body::message(id, &body).map(Record::Message),
-            Self::Other(record) => Ok(record),
+            Self::Other(record) => Ok(*record),
         }
     }
 }
@@ -81,14 +85,17 @@ fn arrivals(conn: &Connection, row: &SessionRow, start: i64, limit: usize) -> Sq
     let mut rows = select.query(params![sid, start, limit])?;
     while let Some(row) = rows.next()? {
         let record = Record::Deleted { id: row.get::<_, Bytes>(1)?.0, stamp: row.get::<_, Bytes>(2)?.0 };
-        found.push((row.get(0)?, Arrival::Other(record)));
+        found.push((row.get(0)?, Arrival::Other(Box::new(record))));
     }
     found.extend(keys(conn, sid, start)?);
     found.extend(
-        acls(conn, sid)?.into_iter().filter(|acl| acl.seq > start).map(|acl| (acl.seq, Arrival::Other(acl.record))),
+        acls(conn, sid)?
+            .into_iter()
+            .filter(|acl| acl.seq > start)
+            .map(|acl| (acl.seq, Arrival::Other(Box::new(acl.record)))),
     );
     if let Some(cleared) = row.cleared.filter(|cleared| cleared.seq > start) {
-        found.push((cleared.seq, Arrival::Other(cleared.record())));
+        found.push((cleared.seq, Arrival::Other(Box::new(cleared.record()))));
     }
     Ok(found)
 }
@@ -105,5 +112,8 @@ fn keys(conn: &Connection, sid: i64, start: i64) -> Sql<Vec<(i64, Arrival)>> {
         let (_, set) = sets.entry(row.get(0)?).or_insert_with(|| (stamp, BTreeMap::new()));
         set.insert(row.get(2)?, text.map(|text| value(&text)).transpose()?);
     }
-    Ok(sets.into_iter().map(|(seq, (stamp, set))| (seq, Arrival::Other(Record::Session { stamp, set }))).collect())
+    Ok(sets
+        .into_iter()
+        .map(|(seq, (stamp, set))| (seq, Arrival::Other(Box::new(Record::Session { stamp, set }))))
+        .collect())
 }

@@ -1,7 +1,7 @@
 //! Listing sessions and tenants.
 
 use craftx_core::{
-    Binding, Cursor, Error, Include, Page, Session, SessionId, SessionOrder, SessionQuery, Tenant, page_size,
+    Binding, Cursor, Error, Include, Page, Scope, Session, SessionId, SessionOrder, SessionQuery, Tenant, page_size,
 };
 use rusqlite::types::Value as Sqlite;
 use rusqlite::{Connection, params, params_from_iter};
@@ -57,13 +57,14 @@ fn statement(tenant: &Tenant, query: &SessionQuery, after: Option<&str>) -> Sql<
     sql.push_str(", s.id FROM sessions s WHERE s.tid = (SELECT tid FROM tenants WHERE name = ?)");
     let mut values = vec![Sqlite::from(tenant.as_str().to_owned())];
     if query.include == Include::Live {
-        sql.push_str(" AND s.live");
+        sql.push_str(" AND s.live = 1");
     }
     if let Some(prefix) = query.prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
         sql.push_str(" AND s.id >= ? AND s.id < ?");
         values.push(Sqlite::from(prefix.to_owned()));
         values.push(Sqlite::from(format!("{prefix}{}", LAST.repeat(craftx_core::MAX_NAME_BYTES))));
     }
+    scope(&query.scope, &mut sql, &mut values)?;
     for (key, value) in &query.metadata {
         sql.push_str(" AND EXISTS (SELECT 1 FROM session_keys k WHERE k.sid = s.sid AND k.key = ? AND k.value");
         values.push(Sqlite::from(key.clone()));
@@ -93,6 +94,28 @@ fn statement(tenant: &Tenant, query: &SessionQuery, after: Option<&str>) -> Sql<
         _ => " ORDER BY s.id",
     });
     Ok((sql, values))
+}
+
+/// Owners count among the principals only, grants among the principals and the roles.
+fn scope(scope: &Scope, sql: &mut String, values: &mut Vec<Sqlite>) -> Sql<()> {
+    let (principals, roles) = match scope {
+        Scope::All => return Ok(()),
+        Scope::Visible { principals, roles } => (principals, roles),
+        _ => return Err(Error::unsupported("this scope", "the sqlite backend").into()),
+    };
+    sql.push_str(" AND s.sid IN (SELECT sid FROM visible_to WHERE name IN (");
+    push_names(sql, values, principals.iter());
+    sql.push_str(") OR (owner = 0 AND name IN (");
+    push_names(sql, values, roles.iter());
+    sql.push_str(")))");
+    Ok(())
+}
+
+fn push_names<'a>(sql: &mut String, values: &mut Vec<Sqlite>, names: impl Iterator<Item = &'a String>) {
+    for (index, name) in names.enumerate() {
+        sql.push_str(if index == 0 { "?" } else { ", ?" });
+        values.push(Sqlite::from(name.clone()));
+    }
 }
 
 /// Whether equal values have equal text: not so for objects, whose keys may be in another order, and for 0.0 and -0.0.

@@ -1,7 +1,6 @@
 //! Opening the file: what may be opened, created or upgraded, and how connections are set up.
 
-use std::fs::File;
-use std::io::{ErrorKind as IoKind, Read};
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use uuid::Uuid;
 
 use crate::call::Deadline;
 use crate::config::{Durability, SqliteConfig};
-use crate::error::{Fault, Sql, corrupted};
+use crate::error::{Fault, Sql, storage};
 use crate::schema;
 
 /// Earlier releases of SQLite can corrupt a write-ahead log when it is reset.
@@ -20,8 +19,6 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 const WAL_KEEPS: u64 = 16 << 20;
 /// How long SQLite itself waits for a lock before the deadline is looked at again.
 const SLICE: Duration = Duration::from_millis(50);
-/// The first 16 bytes of every SQLite database.
-const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// The file with its connections set up.
 pub(crate) struct Opened {
@@ -44,9 +41,9 @@ pub(crate) fn resolved(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// What lies at the path, found without SQLite and so without changing a byte.
+/// What lies at the path, found without changing a byte.
 enum Found {
-    /// There is no file, or an empty one.
+    /// There is no file, or one without anything in it.
     Nothing,
     /// A store of this schema.
     Store(u32),
@@ -85,9 +82,8 @@ fn look(path: &Path) -> Result<Found> {
     let unreadable = |error: std::io::Error| {
         Error::new(ErrorKind::Unavailable, "the database file cannot be read").with("path", shown(path)).because(error)
     };
-    let mut header = [0; 100];
     match std::fs::metadata(path) {
-        Err(error) if matches!(error.kind(), IoKind::NotFound) => return Ok(Found::Nothing),
+        Err(error) if error.kind() == IoKind::NotFound => return Ok(Found::Nothing),
         Err(error) => return Err(unreadable(error)),
         Ok(found) if found.is_dir() => {
             let error = Error::new(ErrorKind::ConfigInvalid, "a SQLite store is a file, and this is a folder");
@@ -96,20 +92,50 @@ fn look(path: &Path) -> Result<Found> {
         Ok(found) if found.len() == 0 => return Ok(Found::Nothing),
         Ok(_) => {}
     }
-    match File::open(path).and_then(|mut file| file.read_exact(&mut header)) {
-        Ok(()) if header.starts_with(MAGIC) => {}
-        Err(error) if error.kind() != IoKind::UnexpectedEof => return Err(unreadable(error)),
-        _ => return Err(corrupted("the file is no SQLite database").with("path", shown(path))),
-    }
-    let number = |at: usize| {
-        let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
-        u32::from_be_bytes(bytes)
+    let header = || -> rusqlite::Result<(i32, u32, bool)> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(immutable(path), flags)?;
+        Ok((schema::application(&conn)?, schema::version(&conn)?, is_empty(&conn)?))
     };
-    if i64::from(number(68)) != i64::from(schema::APPLICATION_ID) {
-        let error = Error::new(ErrorKind::ConfigInvalid, "the SQLite database belongs to another program");
-        return Err(error.with("path", shown(path)).with("application_id", number(68)));
+    let (application, version, empty) = header().map_err(|error| storage(error).with("path", shown(path)))?;
+    match application {
+        schema::APPLICATION_ID => Ok(Found::Store(version)),
+        // What a process leaves that is just creating the store. Looked at again before anything is changed.
+        0 if version == 0 && empty => Ok(Found::Nothing),
+        other => Err(foreign(other).with("path", shown(path))),
     }
-    Ok(Found::Store(number(60)))
+}
+
+fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
+}
+
+fn foreign(application: i32) -> Error {
+    Error::new(ErrorKind::ConfigInvalid, "the SQLite database belongs to another program")
+        .with("application_id", application)
+}
+
+/// A name under which SQLite reads the bytes of the file as they are: without locks, journals and files beside it.
+///
+/// The file is not simply opened and read, because closing it would release every lock that SQLite holds on it in
+/// this process: POSIX locks belong to the process, and SQLite takes care of that only among its own connections.
+fn immutable(path: &Path) -> String {
+    use std::fmt::Write;
+    let mut name = String::from("file:");
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if !bytes.starts_with(b"/") {
+        name.push('/');
+    }
+    for byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'/' | b':' => name.push(char::from(*byte)),
+            b'\\' if cfg!(windows) => name.push('/'),
+            // Writing to a string cannot fail.
+            _ => write!(name, "%{byte:02x}").unwrap_or(()),
+        }
+    }
+    name.push_str("?immutable=1");
+    name
 }
 
 /// Opens the file, creates or upgrades it if `mode` says so, and connects a writer and the readers.
@@ -148,8 +174,6 @@ fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut writer = Connection::open_with_flags(path, flags | create)?;
     set_up(&writer)?;
-    // Has an effect on a file without tables only: pages that a compaction frees go back to the file system.
-    writer.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     bring_up_to_date(&mut writer, migrate)?;
     // A hint that is refused while another process looks at the file; then it is tried again.
     let journal: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -198,9 +222,20 @@ fn bring_up_to_date(conn: &mut Connection, migrate: bool) -> Sql<()> {
     if schema::version(conn)? == schema::VERSION {
         return Ok(());
     }
+    if schema::version(conn)? == 0 && migrate {
+        // Pages that a compaction frees go back to the file system. Has to come before the first table.
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     let old = {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = schema::version(&transaction)?;
+        if found == 0 && !migrate {
+            // What was being created when a crash undid it.
+            return Err(Error::new(ErrorKind::NotFound, "there is no such database").into());
+        }
+        if found == 0 && !is_empty(&transaction)? {
+            return Err(foreign(schema::application(&transaction)?).into());
+        }
         check_version(found, migrate)?;
         schema::migrate(&transaction, found)?;
         transaction.commit()?;

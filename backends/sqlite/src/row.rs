@@ -144,14 +144,14 @@ impl AclRow {
         (self.record.stamp(), self.digest)
     }
 
-    fn owner(&self) -> Result<Option<String>> {
+    pub(crate) fn owner(&self) -> Result<Option<String>> {
         match &self.record {
             Record::Acl { owner, .. } => Ok(owner.clone()),
             _ => Err(wrong_acl()),
         }
     }
 
-    fn grants(&self) -> Result<Vec<Grant>> {
+    pub(crate) fn grants(&self) -> Result<Vec<Grant>> {
         match &self.record {
             Record::Acl { grants, .. } => Ok(grants.clone()),
             _ => Err(wrong_acl()),

@@ -44,7 +44,7 @@ CREATE TABLE sessions (
     live INTEGER NOT NULL,
     UNIQUE (tid, id)
 ) STRICT;
-CREATE INDEX sessions_by_recency ON sessions (tid, seq);
+CREATE INDEX sessions_by_recency ON sessions (tid, live, seq);
 
 CREATE TABLE messages (
     seq INTEGER PRIMARY KEY,
@@ -81,11 +81,24 @@ CREATE TABLE acls (
     body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX acls_by_session ON acls (sid);
+
+CREATE TABLE visible_to (
+    name TEXT NOT NULL,
+    owner INTEGER NOT NULL,
+    sid INTEGER NOT NULL REFERENCES sessions (sid),
+    PRIMARY KEY (name, owner, sid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX visible_to_by_session ON visible_to (sid);
 ";
 
 /// The schema of the file; 0 if it is empty.
 pub(crate) fn version(conn: &Connection) -> rusqlite::Result<u32> {
     conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map(|found| u32::try_from(found).unwrap_or(0))
+}
+
+/// The mark of the program that the file belongs to; 0 if there is none.
+pub(crate) fn application(conn: &Connection) -> rusqlite::Result<i32> {
+    conn.query_row("PRAGMA application_id", [], |row| row.get(0))
 }
 
 /// Leads the file from schema `from` to the newest, inside of the transaction that the caller has begun.

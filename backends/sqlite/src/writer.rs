@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use craftx_core::{Context, Error, ErrorKind, Record, Result, SessionId, Tenant, WriteOptions, Written};
 use futures_channel::oneshot;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode, ffi};
 
 use crate::apply;
 use crate::call::{Deadline, Ticket, Waited, answer, late};
-use crate::error::{Fault, Sql, is_busy, is_failed_sync, storage};
+use crate::error::{Sql, is_busy, is_failed_sync, storage};
 use crate::open::patiently;
 use crate::queue::Queue;
 use crate::row::micros;
@@ -256,11 +256,10 @@ impl Worker {
         let mut rest = group.into_iter();
         while let Some(batch) = rest.next() {
             let result = self.unite(&batch);
-            if self.conn.is_autocommit() {
+            if self.poisoned || self.conn.is_autocommit() {
                 // Some failures, such as a full disk, roll the whole transaction back: what was not acknowledged yet
                 // is done again without this batch.
-                let why = result.err().map_or_else(gone, Error::from);
-                batch.answer(Err(why));
+                batch.answer(Err(result.err().map_or_else(gone, Error::from)));
                 return Attempt::Again(done.into_iter().map(|(batch, _)| batch).chain(rest).collect());
             }
             done.push((batch, result));
@@ -302,68 +301,74 @@ impl Worker {
                 }
                 Err(error) => {
                     self.state.locked_out.store(false, Ordering::Release);
-                    answer_all(group, error, false);
+                    let code = error.sqlite_error().copied();
+                    group.into_iter().for_each(|batch| batch.answer(Err(failed(code, false))));
                     return Err(());
                 }
             }
         }
     }
 
-    fn unite(&self, batch: &Batch) -> Sql<Written> {
+    /// Unites one batch, whole or not at all. If not even that is possible, the whole transaction is undone.
+    fn unite(&mut self, batch: &Batch) -> Sql<Written> {
         let conn = &self.conn;
         conn.prepare_cached("SAVEPOINT batch")?.execute([])?;
         let result = apply::unite(conn, &batch.tenant, &batch.session, &batch.records, &batch.options, batch.now);
-        if result.is_err() && !conn.is_autocommit() {
-            conn.prepare_cached("ROLLBACK TO batch")?.execute([])?;
+        if conn.is_autocommit() {
+            return result;
         }
-        if !conn.is_autocommit() {
-            conn.prepare_cached("RELEASE batch")?.execute([])?;
+        let end = match &result {
+            Ok(_) => "RELEASE batch",
+            Err(_) => "ROLLBACK TO batch; RELEASE batch",
+        };
+        if let Err(error) = conn.execute_batch(end) {
+            self.roll_back();
+            return Err(error.into());
         }
         result
     }
 
+    fn roll_back(&mut self) {
+        if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
+            self.poisoned = true;
+        }
+    }
+
     /// Commits, then acknowledges.
     fn finish(&mut self, done: Vec<(Batch, Sql<Written>)>) {
-        match self.conn.execute_batch("COMMIT") {
+        let committed = self.conn.execute_batch("COMMIT");
+        let (code, unknown) = match &committed {
             Ok(()) => {
                 self.state.commits.fetch_add(1, Ordering::AcqRel);
-                for (batch, result) in done {
-                    batch.answer(result.map_err(Error::from));
-                }
+                (None, false)
             }
             Err(error) => {
-                self.poisoned |= is_failed_sync(&error);
-                if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
-                    self.poisoned = true;
-                }
-                // A log without the end of its last transaction does not count, so a full disk leaves no doubt;
-                // everything else does.
-                let certain = storage_kind(&error) == ErrorKind::StorageFull || is_busy(&error);
-                answer_all(done.into_iter().map(|(batch, _)| batch), error, !certain);
+                self.poisoned |= is_failed_sync(error);
+                // A log that lacks the end of its last transaction does not count, so a full disk leaves no doubt, and
+                // neither does a lock. Everything else does.
+                let certain = is_busy(error) || error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+                (error.sqlite_error().copied(), !certain)
             }
+        };
+        self.roll_back();
+        for (batch, result) in done {
+            let result = match (result, &committed) {
+                (Ok(written), Ok(())) => Ok(written),
+                (Ok(_), Err(_)) => Err(failed(code, unknown)),
+                (Err(refused), _) => Err(refused.into()),
+            };
+            batch.answer(result);
         }
     }
 }
 
-fn storage_kind(error: &rusqlite::Error) -> ErrorKind {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => ErrorKind::StorageFull,
-        _ => ErrorKind::Unavailable,
-    }
-}
-
-/// One failure for many batches.
-fn answer_all(group: impl IntoIterator<Item = Batch>, error: rusqlite::Error, unknown: bool) {
-    let code = error.sqlite_error().copied();
-    let mut first = Some(error);
-    for batch in group {
-        let error = first.take().unwrap_or_else(|| match code {
-            Some(code) => rusqlite::Error::SqliteFailure(code, None),
-            None => rusqlite::Error::InvalidQuery,
-        });
-        let error = storage(error);
-        batch.answer(Err(if unknown { error.maybe_applied() } else { error }));
-    }
+/// The same failure, for one of many batches.
+fn failed(code: Option<ffi::Error>, unknown: bool) -> Error {
+    let error = storage(match code {
+        Some(code) => rusqlite::Error::SqliteFailure(code, None),
+        None => rusqlite::Error::InvalidQuery,
+    });
+    if unknown { error.maybe_applied() } else { error }
 }
 
 impl Batch {
@@ -418,8 +423,60 @@ pub(crate) fn immediately<T>(
     })
 }
 
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal.again())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Sqlite, SqliteConfig};
+    use craftx_core::{Backend, Message, Prepare, Role, Stamp};
+    use futures_util::future::{join, join_all};
+
+    #[test]
+    fn writes_that_wait_at_the_same_time_share_a_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let store = Sqlite::new(SqliteConfig::new(&path)).unwrap();
+        let cx = Context::new(Tenant::default());
+        futures_executor::block_on(async {
+            store.prepare(&cx, Prepare::Migrate).await.unwrap();
+            let other = Connection::open(&path).unwrap();
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            let session = SessionId::new("a").unwrap();
+            let options = WriteOptions::fresh();
+            let records: Vec<[Record; 1]> = (0..64)
+                .map(|ms| [Record::Message(Message::new(Stamp::mint(ms, None, 0).unwrap(), Role::User, "hi"))])
+                .collect();
+            let writes = join_all(records.iter().map(|records| store.write(&cx, &session, records, &options)));
+            // Polled after all writes are in the queue.
+            let release = async { other.execute_batch("ROLLBACK").unwrap() };
+            let (results, ()) = join(writes, release).await;
+            assert!(results.iter().all(|result| result.as_ref().unwrap().applied == Some(1)));
+            let commits = store.store(&cx).unwrap().writer.commits();
+            assert!((1..=2).contains(&commits), "{commits} commits for 64 writes");
+            store.close(&cx).await.unwrap();
+        });
+    }
+
+    #[test]
+    fn a_batch_that_is_refused_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let store = Sqlite::new(SqliteConfig::new(&path)).unwrap();
+        let cx = Context::new(Tenant::default());
+        futures_executor::block_on(async {
+            store.prepare(&cx, Prepare::Migrate).await.unwrap();
+            let other = Connection::open(&path).unwrap();
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            let session = SessionId::new("a").unwrap();
+            let options = WriteOptions::fresh();
+            let message =
+                |ms, text: &str| [Record::Message(Message::new(Stamp::mint(ms, None, 0).unwrap(), Role::User, text))];
+            let records = [message(1, "a"), message(1, "b"), message(2, "c")];
+            let writes = join_all(records.iter().map(|records| store.write(&cx, &session, records, &options)));
+            let (results, ()) = join(writes, async { other.execute_batch("ROLLBACK").unwrap() }).await;
+            let kinds: Vec<_> = results.iter().map(|result| result.as_ref().map_err(Error::kind).err()).collect();
+            assert_eq!(kinds, [None, Some(ErrorKind::Conflict), None]);
+            let found = store.load(&cx, &session, &craftx_core::MessageQuery::oldest_first()).await.unwrap();
+            assert_eq!(found.items.iter().map(|message| message.text().unwrap()).collect::<Vec<_>>(), ["a", "c"]);
+        });
     }
 }
