@@ -83,6 +83,8 @@ impl Disk {
         file.seek(SeekFrom::Start(offset))?;
         let mut bytes = Vec::with_capacity(len);
         file.take(len as u64).read_to_end(&mut bytes)?;
+        #[cfg(test)]
+        self.faults.count(bytes.len());
         Ok(bytes)
     }
 
@@ -144,10 +146,11 @@ impl Disk {
         file.metadata().and_then(|metadata| stat(&metadata))
     }
 
-    /// What is known of a file by its name; `None` if it does not exist.
+    /// What is known of a file by its name; `None` if there is no file of this name.
     pub(crate) fn stat_path(&self, path: &Path) -> io::Result<Option<Stat>> {
         self.check(Call::Read)?;
-        if_there(fs::metadata(path))?.map(|metadata| stat(&metadata)).transpose()
+        let metadata = if_there(fs::metadata(path))?.filter(|metadata| !metadata.is_dir());
+        metadata.map(|metadata| stat(&metadata)).transpose()
     }
 
     /// The names in a folder, and which of them are folders; `None` if it does not exist.
@@ -189,6 +192,7 @@ pub(crate) mod tests {
     struct State {
         plan: Vec<(Call, usize, io::ErrorKind)>,
         seen: Vec<Call>,
+        bytes_read: usize,
     }
 
     impl Faults {
@@ -201,9 +205,14 @@ pub(crate) mod tests {
             self.0.lock().unwrap().plan.clear();
         }
 
-        /// The calls since the last time, in order.
-        pub(crate) fn seen(&self) -> Vec<Call> {
-            std::mem::take(&mut self.0.lock().unwrap().seen)
+        /// The calls since the last time, in order, and the bytes that they read.
+        pub(crate) fn seen(&self) -> (Vec<Call>, usize) {
+            let mut state = self.0.lock().unwrap();
+            (std::mem::take(&mut state.seen), std::mem::take(&mut state.bytes_read))
+        }
+
+        pub(crate) fn count(&self, bytes: usize) {
+            self.0.lock().unwrap().bytes_read += bytes;
         }
 
         pub(crate) fn check(&self, call: Call) -> io::Result<()> {

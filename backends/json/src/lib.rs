@@ -33,6 +33,8 @@ mod cache;
 mod compact;
 mod config;
 mod error;
+#[cfg(test)]
+mod failing_disk;
 mod file;
 mod gate;
 mod header;

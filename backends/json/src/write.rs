@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 
 use craftx_core::union::{Plan, Planned};
 use craftx_core::{Context, Error, Record, Result, SessionId, WriteOptions, Written};
@@ -87,7 +88,7 @@ impl Store {
     }
 
     /// The part of the path that is the same for all processes, however they came to the folder.
-    pub(crate) fn lock_name(&self, target: &Target<'_>) -> std::path::PathBuf {
+    pub(crate) fn lock_name(&self, target: &Target<'_>) -> PathBuf {
         let log = &target.files.log;
         log.strip_prefix(self.layout.root()).unwrap_or(log).to_owned()
     }
@@ -157,26 +158,42 @@ impl Store {
 
     /// Copies the torn tail into a file of its own and cuts it off.
     fn set_torn_tail_aside(&self, target: &Target<'_>, file: &File, gap: &Gap) -> Result<()> {
-        let path = &target.files.log;
-        let failed = |error| io_error("cannot set a torn tail aside", path, error);
+        let failed = |error| io_error("cannot set a torn tail aside", &target.files.log, error);
         let length = usize::try_from(gap.torn).unwrap_or(usize::MAX);
         let tail = self.disk.read(file, gap.end, length).map_err(failed)?;
-        let aside = (1..=u32::MAX)
-            .map(|number| self.disk.create_new(&target.files.torn(number)))
-            .find(|created| !matches!(created, Err(error) if error.kind() == io::ErrorKind::AlreadyExists));
-        let Some(aside) = aside else { return Ok(()) };
-        let aside = aside.map_err(failed)?;
-        self.disk.write(&aside, 0, &tail).map_err(failed)?;
-        if self.syncs() {
-            self.disk.sync(&aside).map_err(failed)?;
-            self.disk.sync_dir(&target.files.dir).map_err(failed)?;
+        let (path, aside) = self.create_aside(target).map_err(failed)?;
+        let kept = self.disk.write(&aside, 0, &tail).and_then(|()| {
+            if self.syncs() {
+                self.disk.sync(&aside)?;
+                self.disk.sync_dir(&target.files.dir)?;
+            }
+            self.disk.set_len(file, gap.end)
+        });
+        if let Err(error) = kept {
+            // The tail still is where it was; a second copy would only be in the way.
+            let _ = self.disk.remove(&path);
+            return Err(failed(error));
         }
-        self.disk.set_len(file, gap.end).map_err(failed)?;
         if self.syncs() {
             // Before anything is written in its place: power lost then must not show a mixture of both.
-            self.disk.sync(file).map_err(failed)?;
+            self.disk.sync(file).map_err(|error| {
+                self.poison();
+                failed(error)
+            })?;
         }
         Ok(())
+    }
+
+    /// The first free name for a torn tail.
+    fn create_aside(&self, target: &Target<'_>) -> io::Result<(PathBuf, File)> {
+        let mut number = 1;
+        loop {
+            let path = target.files.torn(number);
+            match self.disk.create_new(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                created => return created.map(|file| (path, file)),
+            }
+        }
     }
 
     /// Brings what is known of a session to the disk, unless that is known to have been done; returns up to where.
