@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::bench::{Bench, Leave, context, fails, refused};
 use crate::check::{Verdict, checks, ensure, ensure_eq};
 use crate::corpus;
-use crate::records::{acl, at, cleared, deleted, key, keys, numbered, text};
+use crate::records::{acl, at, cleared, deleted, keys, numbered, text};
 
 checks! { "durability":
     everything_survives_closing [Reopen, Can("durable")] => "records, messages, metadata and lists are the same after closing and opening";

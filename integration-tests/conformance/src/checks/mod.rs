@@ -1,9 +1,13 @@
 //! All checks, by area.
 
+mod cancellation;
+mod concurrency;
 mod deadline;
 mod durability;
 mod expectations;
+mod laws;
 mod life_cycle;
+mod model;
 mod names;
 mod reading;
 mod replication;
@@ -30,6 +34,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Check> {
         life_cycle::CHECKS,
         deadline::CHECKS,
         durability::CHECKS,
+        concurrency::CHECKS,
+        cancellation::CHECKS,
+        laws::CHECKS,
+        model::CHECKS,
     ]
     .into_iter()
     .flatten()
