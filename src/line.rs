@@ -87,14 +87,14 @@ struct Kind {
     messages: Option<serde::de::IgnoredAny>,
 }
 
-/// The JSON backend closes each line with a checksum and counts the lines of a batch. Its files can be imported as
-/// they are; the checksum is checked by the backend.
+/// The JSON backend numbers the lines of a batch and closes each with a checksum. Its files can be imported as they are;
+/// the checksum is checked by the backend.
 fn without_framing(text: &str) -> Result<String> {
-    if !text.contains("\"crc\":") && !text.contains("\"more\":") {
+    if !text.contains("\"crc\":") && !text.contains("\"batch\":") {
         return Ok(text.to_owned());
     }
     let mut members: serde_json::Map<String, Value> = serde_json::from_str(text).map_err(|_| not_a_line())?;
     members.shift_remove("crc");
-    members.shift_remove("more");
+    members.shift_remove("batch");
     Ok(Value::Object(members).to_string())
 }

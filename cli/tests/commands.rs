@@ -126,11 +126,13 @@ fn exported_records_make_the_same_store_elsewhere() {
 fn the_files_of_the_json_store_can_be_imported_as_they_are() {
     let (json, sqlite) = (Place::new("json:chats"), Place::new("sqlite:chats.db"));
     json.ok(&["append", "s", "one"]);
-    json.ok(&["append", "s", "two"]);
-    let file = std::fs::read_to_string(json.path().join("chats/s.jsonl")).unwrap();
-    let run = sqlite.pipe(&["import", "-"], file.as_bytes());
-    assert_eq!(run.code, 0, "{run:?}");
-    assert_eq!(sqlite.ok(&["show", "s"]), json.ok(&["show", "s"]));
+    json.pipe(&["import", "-"], CONVERSATIONS.as_bytes());
+    for session in ["s", "one", "two"] {
+        let file = std::fs::read_to_string(json.path().join(format!("chats/{session}.jsonl"))).unwrap();
+        let run = sqlite.pipe(&["import", "-"], file.as_bytes());
+        assert_eq!(run.code, 0, "{run:?}");
+        assert_eq!(sqlite.ok(&["show", session, "--raw"]), json.ok(&["show", session, "--raw"]));
+    }
 }
 
 #[test]
