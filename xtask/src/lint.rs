@@ -6,8 +6,8 @@ use crate::run::Cargo;
 /// Checks the formatting, then runs clippy over everything, and over each package alone with every choice of features.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), String> {
     Cargo::new(&workspace.root).args("fmt --all --check").run()?;
-    for package in workspace.compat_packages()? {
-        Cargo::new(&package).args("fmt --check").run()?;
+    for manifest in workspace.compat_manifests()? {
+        Cargo::new(&workspace.root).args("fmt --check --manifest-path").arg(&manifest).run()?;
     }
     Cargo::new(&workspace.root).args("clippy --workspace --all-targets --all-features -- -D warnings").run()?;
     for package in &workspace.packages {

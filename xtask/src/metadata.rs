@@ -48,19 +48,20 @@ impl Workspace {
         })
     }
 
-    /// The packages outside of the workspace that prove which versions of other crates fit.
-    pub(crate) fn compat_packages(&self) -> Result<Vec<PathBuf>, String> {
+    /// The manifests of the packages outside of the workspace that prove which versions of other crates fit, relative to
+    /// the root.
+    pub(crate) fn compat_manifests(&self) -> Result<Vec<String>, String> {
         let folder = self.root.join("integration-tests").join("compat");
         let entries = folder.read_dir().map_err(|error| format!("cannot read `{}`: {error}", folder.display()))?;
-        let mut packages = Vec::new();
+        let mut manifests = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|error| format!("cannot read `{}`: {error}", folder.display()))?;
             if entry.path().join("Cargo.toml").is_file() {
-                packages.push(entry.path());
+                manifests.push(format!("integration-tests/compat/{}/Cargo.toml", entry.file_name().to_string_lossy()));
             }
         }
-        packages.sort();
-        Ok(packages)
+        manifests.sort();
+        Ok(manifests)
     }
 }
 

@@ -1,7 +1,6 @@
 //! `cargo xtask test`
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::metadata::{Example, Workspace};
@@ -32,8 +31,8 @@ fn all(workspace: &Workspace, tally: &mut Tally) -> Result<(), String> {
         Cargo::new(&workspace.root).args(&command_of(example)).run()?;
         tally.passed += 1;
     }
-    for package in workspace.compat_packages()? {
-        compat(&workspace.target, &package).run_watched(|line| tally.add(line))?;
+    for manifest in workspace.compat_manifests()? {
+        compat(workspace, &manifest).run_watched(|line| tally.add(line))?;
     }
     Ok(())
 }
@@ -48,8 +47,9 @@ fn command_of(example: &Example) -> String {
 }
 
 /// These packages share the workspace's build folder, so that what they have in common is built once.
-fn compat(target: &Path, package: &Path) -> Cargo {
-    Cargo::new(package).args("test --target-dir").arg(&target.to_string_lossy()).args("-- --show-output")
+fn compat(workspace: &Workspace, manifest: &str) -> Cargo {
+    let test = Cargo::new(&workspace.root).args("test --manifest-path").arg(manifest).arg("--target-dir");
+    test.arg(&workspace.target.to_string_lossy()).args("-- --show-output")
 }
 
 /// What the test programs said of themselves.
