@@ -4,13 +4,13 @@
 
 mod common;
 
-use common::{block_on, cx, id, message, open, snapshot, texts, try_open, write};
+use common::{block_on, cx, id, message, open, open_fast, snapshot, texts, try_open, write};
 use craftx_core::{Backend, Prepare, Record, WriteOptions};
 
 /// The file before and after a batch of these texts was appended to two acknowledged ones.
 fn before_and_after(batch: &[String]) -> (Vec<u8>, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+    let store = open_fast(dir.path());
     write(&store, "s", &[message(0, "first")]);
     write(&store, "s", &[message(1, "second"), message(2, "third")]);
     let path = dir.path().join("s.jsonl");
@@ -28,7 +28,7 @@ const ACKNOWLEDGED: [&str; 3] = ["first", "second", "third"];
 /// Opens a folder with this image of the session, checks what is read, writes the batch again and one more message.
 fn check(image: &[u8], batch: &[String], whole: bool, what: &str) {
     let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()));
+    let writer = open_fast(dir.path());
     let path = dir.path().join("s.jsonl");
     std::fs::write(&path, image).unwrap();
     let mut expected: Vec<String> = ACKNOWLEDGED.map(str::to_owned).to_vec();
@@ -39,13 +39,12 @@ fn check(image: &[u8], batch: &[String], whole: bool, what: &str) {
     assert_eq!(texts(&reader, "s"), expected, "{what}");
     assert_eq!(std::fs::read(&path).unwrap(), image, "reading changes nothing: {what}");
 
-    let writer = open(dir.path());
     block_on(writer.write(&cx(), &id("s"), &records(batch), &WriteOptions::fresh())).unwrap();
     write(&writer, "s", &[message(99, "last")]);
     let mut expected: Vec<String> = ACKNOWLEDGED.map(str::to_owned).to_vec();
     expected.extend_from_slice(batch);
     expected.push("last".to_owned());
-    for store in [&reader, &writer, &open(dir.path())] {
+    for store in [&reader, &writer, &open_fast(dir.path())] {
         assert_eq!(texts(store, "s"), expected, "{what}");
     }
 }
@@ -63,14 +62,14 @@ fn a_batch_cut_at_any_byte_is_there_whole_or_not_at_all() {
 #[test]
 fn a_first_batch_cut_at_any_byte_is_there_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+    let store = open_fast(dir.path());
     let batch = [message(1, "one"), message(2, "two")];
     write(&store, "s", &batch);
     let path = dir.path().join("s.jsonl");
     let whole = std::fs::read(&path).unwrap();
     for cut in 0..whole.len() {
         std::fs::write(&path, &whole[..cut]).unwrap();
-        let store = open(dir.path());
+        let store = open_fast(dir.path());
         assert!(texts(&store, "s").is_empty(), "cut at {cut}");
         assert!(block_on(store.sessions(&cx(), &Default::default())).unwrap().items.is_empty());
         assert!(block_on(store.records(&cx(), &id("s"), None, None)).unwrap().items.is_empty());
@@ -107,7 +106,7 @@ fn every_set_of_sectors_that_a_power_loss_leaves_unwritten_is_survived() {
 #[test]
 fn unwritten_sectors_of_a_first_batch_leave_an_empty_session() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+    let store = open_fast(dir.path());
     let batch = [message(1, "x".repeat(700)), message(2, "y".repeat(300))];
     write(&store, "s", &batch);
     let path = dir.path().join("s.jsonl");
@@ -121,7 +120,7 @@ fn unwritten_sectors_of_a_first_batch_leave_an_empty_session() {
             }
         }
         std::fs::write(&path, &image).unwrap();
-        let store = open(dir.path());
+        let store = open_fast(dir.path());
         assert!(texts(&store, "s").is_empty(), "{written:b}");
         write(&store, "s", &batch);
         assert_eq!(texts(&store, "s").len(), 2, "{written:b}");

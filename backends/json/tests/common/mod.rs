@@ -10,7 +10,7 @@ use craftx_core::{
     Backend, Context, Error, ErrorKind, Message, MessageQuery, Prepare, Record, Role, SessionId, Stamp, Tenant,
     WriteOptions,
 };
-use craftx_json::{Json, JsonConfig};
+use craftx_json::{Durability, Json, JsonConfig};
 pub(crate) use futures_executor::block_on;
 
 pub(crate) fn cx() -> Context {
@@ -31,6 +31,13 @@ pub(crate) fn message(ms: u64, text: impl Into<String>) -> Record {
 
 pub(crate) fn open(dir: &Path) -> Json {
     try_open(dir, Prepare::Migrate).unwrap()
+}
+
+/// A store that does not sync, for tests that open many.
+pub(crate) fn open_fast(dir: &Path) -> Json {
+    let store = Json::new(&JsonConfig::new(dir).durability(Durability::ProcessCrash)).unwrap();
+    block_on(store.prepare(&cx(), Prepare::Migrate)).unwrap();
+    store
 }
 
 pub(crate) fn try_open(dir: &Path, mode: Prepare) -> Result<Json, Error> {
