@@ -27,10 +27,10 @@ pub(crate) fn parse(session: &SessionId, bytes: &[u8]) -> Result<Vec<Entry>> {
     for (index, span) in elements(text).map_err(wrong)?.into_iter().enumerate() {
         let at_entry = |error: Error| error.with("entry", index + 1);
         let members = object(text.get(span.clone()).unwrap_or_default()).map_err(at_entry)?;
-        let position = u32::try_from(index).map_err(|_| wrong("the file has too many messages"))?;
+        let position = u32::try_from(index + 1).map_err(|_| wrong("the file has too many messages"))?;
         // Order is by position: a time that goes back does not move a message.
         millis = millis_of(&members).unwrap_or(0).max(millis);
-        let id = Stamp::imported(millis, position, source_hash(session, position)).map_err(at_entry)?;
+        let id = Stamp::imported(millis, position, source_hash(session, index)).map_err(at_entry)?;
         entries.push(Entry { message: to_message(id, members).map_err(at_entry)?, span });
     }
     Ok(entries)
@@ -120,10 +120,14 @@ fn millis_of(members: &Map<String, Value>) -> Option<u64> {
     u64::try_from(since.as_millis()).ok()
 }
 
-/// The same on every machine and wherever the folder lies.
-fn source_hash(session: &SessionId, position: u32) -> u64 {
-    let digest = hmac_sha256::Hash::hash(format!("craftx.py\n{session}\n{position}").as_bytes());
-    digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
+/// The hash of docs/formats.md section 1: the same on every machine and wherever the folder lies.
+fn source_hash(session: &SessionId, index: usize) -> u64 {
+    let mut hash = hmac_sha256::Hash::new();
+    for part in ["position", session.as_str(), &index.to_string()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
 }
 
 fn to_message(id: Stamp, mut members: Map<String, Value>) -> Result<Message> {
@@ -194,7 +198,7 @@ mod tests {
     fn the_stamps_are_fixed() {
         let first =
             &read(r#"[{"timestamp": "2026-11-22T21:04:16.757579Z", "role": "user", "message": "x"}]"#).unwrap()[0];
-        assert_eq!(first.id.to_string(), "01a20512-ef75-7000-8000-02b781723b84");
+        assert_eq!(first.id.to_string(), "01a20512-ef75-7000-8000-06e3f12fd5e9");
         let without_time = &read(r#"[{"role": "user", "message": "x"}]"#).unwrap()[0];
         assert_eq!((without_time.id.millis(), &without_time.created_at), (0, &None));
     }
