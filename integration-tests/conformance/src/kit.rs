@@ -61,8 +61,8 @@ impl Kit {
         }
     }
 
-    /// How many cases each law is tried with. Unless said, 10,000, or 200 where the store claims to be `durable`,
-    /// because syncing takes its time.
+    /// How many cases the union law is tried with, and a quarter of it for each of the smaller laws. Unless said, 2,000,
+    /// or 200 where the store claims to be `durable`, because syncing takes its time.
     #[must_use]
     pub fn cases(mut self, cases: u64) -> Self {
         self.cases = Some(cases);
@@ -205,7 +205,7 @@ impl Kit {
             factory: Arc::clone(&self.factory),
             capabilities,
             seed: own,
-            cases: self.cases.unwrap_or(if durable { 200 } else { 10_000 }),
+            cases: self.cases.unwrap_or(if durable { 200 } else { 2_000 }),
             sequences: self.sequences.unwrap_or(if durable { 100 } else { 500 }),
             rounds: self.rounds,
         })

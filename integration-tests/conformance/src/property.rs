@@ -36,6 +36,8 @@ impl<T: Clone + Debug + Send + Sync + 'static> Property<T> {
                 tokio::spawn(async move {
                     for number in (first..cases).step_by(AT_ONCE as usize) {
                         attempts.case(number).await?;
+                        // A store that never waits would keep the other checks waiting.
+                        tokio::task::yield_now().await;
                     }
                     Ok::<_, Stop>(())
                 })

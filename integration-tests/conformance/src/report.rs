@@ -84,6 +84,11 @@ impl Report {
     }
 }
 
+/// How long a check took, if long enough to matter to whoever waits.
+fn slow(took: Duration) -> String {
+    if took < Duration::from_secs(1) { String::new() } else { format!(" ({:.1} s)", took.as_secs_f64()) }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let claims = |wanted: bool| {
@@ -111,7 +116,7 @@ impl fmt::Display for Report {
             writeln!(f, "\n{area}")?;
             for entry in by_area.get(area).into_iter().flatten() {
                 match &entry.finding {
-                    Finding::Passed => writeln!(f, "  passed   {}", entry.name)?,
+                    Finding::Passed => writeln!(f, "  passed   {}{}", entry.name, slow(entry.took))?,
                     Finding::Skipped(why) => writeln!(f, "  skipped  {}: {why}", entry.name)?,
                     Finding::Failed(why) => {
                         writeln!(f, "  FAILED   {}", entry.name)?;

@@ -19,6 +19,7 @@ checks! { "durability":
     versions_survive_reopening [Reopen, Can("durable")] => "versions are the same, and expectations hold, across opening";
     conflicts_survive_reopening [Reopen, Can("durable")] => "two variants of one id are not merged by opening";
     compaction_survives_reopening [Reopen, Can("durable")] => "a compacted and purged session is the same after opening";
+    the_time_of_the_last_write_survives_reopening [Reopen, Can("durable")] => "when a session was last written is remembered to the second";
     opening_a_missing_session_creates_nothing [Reopen, Can("durable")] => "reading what is not there leaves nothing behind";
 }
 
@@ -43,6 +44,8 @@ async fn everything(bench: &Bench) -> Verdict<Vec<String>> {
         for mut session in bench.list(&context(&tenant), SessionQuery::new().include(Include::All)).await? {
             let place = bench.place_of(&tenant, session.id.as_str())?;
             session.messages = None;
+            // How exactly a medium keeps it is its own; there is a check for it.
+            session.updated = std::time::UNIX_EPOCH;
             seen.push(format!("{session:?} {:?}", session.metadata));
             seen.extend(place.lines().await?);
             seen.extend(place.texts().await?);
@@ -172,6 +175,18 @@ async fn compaction_survives_reopening(mut bench: Bench) -> Verdict {
     let place = bench.place("a")?;
     place.replay(&numbered(1..4)).await?;
     ensure!(!place.texts().await?.contains(&"3".to_owned()), "a cleared message came back after a purge");
+    Ok(())
+}
+
+async fn the_time_of_the_last_write_survives_reopening(mut bench: Bench) -> Verdict {
+    const A_SECOND: std::time::Duration = std::time::Duration::from_secs(1);
+    bench.place("s")?.write(&[text(1, "a")]).await?;
+    let before = bench.place("s")?.existing().await?.updated;
+    tokio::time::sleep(A_SECOND * 2).await;
+    bench.reopen(Leave::Closed).await?;
+    let after = bench.place("s")?.existing().await?.updated;
+    let apart = before.duration_since(after).or_else(|_| after.duration_since(before)).unwrap_or(A_SECOND);
+    ensure!(apart < A_SECOND, "the session was last written at {before:?}, and when reopened at {after:?}");
     Ok(())
 }
 

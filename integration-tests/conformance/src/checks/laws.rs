@@ -105,7 +105,7 @@ async fn merged(bench: Arc<Bench>, case: u64, steps: Vec<Step>, mut random: Rand
 }
 
 async fn order_law(bench: Bench) -> Verdict {
-    let cases = bench.cases;
+    let cases = bench.cases / 4;
     let property = Property {
         make: |_, random| (0..1 + random.below(12)).map(|_| generate::record(random, 0)).collect(),
         holds: |bench, case, records, random| Box::pin(in_any_order(bench, case, records, random)),
