@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use craftx_core::union::{Planned, SessionSet, check_expectation};
-use craftx_core::{Expect, Record, SessionId, Source, Stamp, Tenant, WriteOptions, Written};
+use craftx_core::{Expect, Message, Record, SessionId, Source, Stamp, Tenant, WriteOptions, Written};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::body;
+use crate::body::{self, Body};
 use crate::error::Sql;
 use crate::row::{AclRow, Bytes, Cleared, SessionRow, acls, value};
 
@@ -75,7 +75,7 @@ fn touched(conn: &Connection, row: &SessionRow, records: &[Record]) -> Sql<Sessi
                     add(Record::Deleted { id: message.id, stamp });
                 } else if row.head.is_some_and(|head| message.id <= head) {
                     for body in bodies(conn, row.sid, message.id)? {
-                        add(Record::Message(body::message(message.id, &body)?));
+                        add(Record::Message(body.message()?));
                     }
                 }
             }
@@ -108,9 +108,11 @@ fn deletion(conn: &Connection, sid: i64, id: Stamp) -> Sql<Option<Stamp>> {
 }
 
 /// The stored variants of a message, in order of arrival.
-fn bodies(conn: &Connection, sid: i64, id: Stamp) -> Sql<Vec<String>> {
-    let mut select = conn.prepare_cached("SELECT body FROM messages WHERE sid = ?1 AND stamp = ?2 ORDER BY variant")?;
-    let found = select.query_map(params![sid, Bytes(id)], |row| row.get(0))?.collect::<Result<_, _>>()?;
+fn bodies(conn: &Connection, sid: i64, id: Stamp) -> Sql<Vec<Body>> {
+    const SELECT: &str =
+        concat!("SELECT ", body::columns!(), " FROM messages WHERE sid = ?1 AND stamp = ?2 ORDER BY variant");
+    let mut select = conn.prepare_cached(SELECT)?;
+    let found = select.query_map(params![sid, Bytes(id)], |row| Body::read(row, 0))?.collect::<Result<_, _>>()?;
     Ok(found)
 }
 
@@ -154,7 +156,7 @@ impl<'c> Store<'c> {
         self.seq += 1;
         self.row.version = self.row.version.max(planned.record.stamp());
         match &planned.record {
-            Record::Message(message) => self.add_message(message.id, planned),
+            Record::Message(message) => self.add_message(message),
             Record::Session { stamp, set } => set.iter().try_for_each(|(key, value)| {
                 self.add_key(*stamp, key, value.as_ref().map(serde_json::Value::to_string))
             }),
@@ -166,18 +168,16 @@ impl<'c> Store<'c> {
         }
     }
 
-    fn add_message(&mut self, id: Stamp, planned: &Planned) -> Sql<()> {
-        let body = body::shorten(&planned.encoded)?;
+    fn add_message(&mut self, message: &Message) -> Sql<()> {
+        let id = message.id;
         let variant = if self.row.head.is_some_and(|head| id <= head) {
             self.conn
                 .prepare_cached("SELECT count(*) FROM messages WHERE sid = ?1 AND stamp = ?2")?
                 .query_row(params![self.row.sid, Bytes(id)], |row| row.get(0))?
         } else {
-            0_i64
+            0
         };
-        self.conn
-            .prepare_cached("INSERT INTO messages (seq, sid, stamp, variant, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![self.seq, self.row.sid, Bytes(id), variant, body])?;
+        Body::of(message).insert(self.conn, self.seq, self.row.sid, variant)?;
         if variant == 0 {
             self.row.messages += 1;
             self.row.head = self.row.head.max(Some(id));
@@ -196,35 +196,32 @@ impl<'c> Store<'c> {
 
     /// Keeps the first and the last one only.
     fn add_acl(&self, planned: &Planned) -> Sql<()> {
-        let encoded = planned.encoded.as_str();
+        let sid = self.row.sid;
+        let before = acls(self.conn, sid)?;
         self.conn.prepare_cached("INSERT INTO acls (seq, sid, body) VALUES (?1, ?2, ?3)")?.execute(params![
             self.seq,
-            self.row.sid,
-            encoded
+            sid,
+            planned.encoded.as_str()
         ])?;
-        let all = acls(self.conn, self.row.sid)?;
-        if let [_, middle @ .., _] = all.as_slice() {
+        let after = acls(self.conn, sid)?;
+        if let [_, middle @ .., _] = after.as_slice() {
             for AclRow { seq, .. } in middle {
                 self.conn.prepare_cached("DELETE FROM acls WHERE seq = ?1")?.execute([seq])?;
             }
         }
-        match (all.first(), all.last()) {
-            (Some(first), Some(last)) => self.show_to(first, last),
-            _ => Ok(()),
-        }
+        self.show("DELETE FROM visible_to WHERE name = ?1 AND owner = ?2 AND sid = ?3", &before)?;
+        self.show("INSERT OR IGNORE INTO visible_to (name, owner, sid) VALUES (?1, ?2, ?3)", &after)
     }
 
-    /// Notes by whom lists show the session: `visible_to` says in columns what the two records say.
-    fn show_to(&self, first: &AclRow, last: &AclRow) -> Sql<()> {
-        let sid = self.row.sid;
-        self.conn.prepare_cached("DELETE FROM visible_to WHERE sid = ?1")?.execute([sid])?;
-        let mut insert =
-            self.conn.prepare_cached("INSERT OR IGNORE INTO visible_to (name, owner, sid) VALUES (?1, ?2, ?3)")?;
+    /// Keeps `visible_to`, which says in columns by whom the session is seen, in step with the two records.
+    fn show(&self, sql: &str, acls: &[AclRow]) -> Sql<()> {
+        let (Some(first), Some(last)) = (acls.first(), acls.last()) else { return Ok(()) };
+        let mut change = self.conn.prepare_cached(sql)?;
         if let Some(owner) = first.owner()? {
-            insert.execute(params![owner, true, sid])?;
+            change.execute(params![owner, true, self.row.sid])?;
         }
         for grant in last.grants()?.iter().filter(|grant| !grant.actions.is_empty()) {
-            insert.execute(params![grant.to, false, sid])?;
+            change.execute(params![grant.to, false, self.row.sid])?;
         }
         Ok(())
     }

@@ -6,9 +6,12 @@ use craftx_core::{Binding, Changes, Cursor, Error, ErrorKind, Record, SessionId,
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use crate::body;
+use crate::body::{self, Body};
 use crate::error::Sql;
 use crate::row::{Bytes, SessionRow, acls, value};
+
+const MESSAGES: &str =
+    concat!("SELECT seq, ", body::columns!(), " FROM messages WHERE sid = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3");
 
 /// The records of a session that arrived after the cursor.
 ///
@@ -54,14 +57,14 @@ fn position(conn: &Connection, store: Uuid, text: &str) -> Sql<i64> {
 
 /// A record as it was found; messages are decoded only if they are on the page.
 enum Arrival {
-    Message(Stamp, String),
+    Message(Box<Body>),
     Other(Box<Record>),
 }
 
 impl Arrival {
     fn record(self) -> Result<Record, Error> {
         match self {
-            Self::Message(id, body) => body::message(id, &body).map(Record::Message),
+            Self::Message(body) => body.message().map(Record::Message),
             Self::Other(record) => Ok(*record),
         }
     }
@@ -74,11 +77,10 @@ fn arrivals(conn: &Connection, row: &SessionRow, start: i64, limit: usize) -> Sq
     if row.seq <= start {
         return Ok(found);
     }
-    let mut select =
-        conn.prepare_cached("SELECT seq, stamp, body FROM messages WHERE sid = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+    let mut select = conn.prepare_cached(MESSAGES)?;
     let mut rows = select.query(params![sid, start, limit])?;
     while let Some(row) = rows.next()? {
-        found.push((row.get(0)?, Arrival::Message(row.get::<_, Bytes>(1)?.0, row.get(2)?)));
+        found.push((row.get(0)?, Arrival::Message(Box::new(Body::read(row, 1)?))));
     }
     let mut select =
         conn.prepare_cached("SELECT seq, id, stamp FROM deletions WHERE sid = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;

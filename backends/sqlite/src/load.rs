@@ -1,17 +1,24 @@
 //! Reading messages.
 
 use craftx_core::union::{conflicting, no_such_session};
-use craftx_core::{Message, MessageQuery, Messages, Order, SessionId, Stamp, Tenant, page_size};
+use craftx_core::{Message, MessageQuery, Messages, Order, SessionId, Tenant, page_size};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::body;
+use crate::body::{self, Body};
 use crate::error::Sql;
 use crate::row::{Bytes, SessionRow};
 
-const FORWARDS: &str = "SELECT stamp, body FROM messages
-     WHERE sid = ?1 AND stamp > ?2 AND stamp < ?3 AND variant = 0 ORDER BY stamp LIMIT ?4";
-const BACKWARDS: &str = "SELECT stamp, body FROM messages
-     WHERE sid = ?1 AND stamp > ?2 AND stamp < ?3 AND variant = 0 ORDER BY stamp DESC LIMIT ?4";
+const FORWARDS: &str = concat!(
+    "SELECT ",
+    body::columns!(),
+    " FROM messages WHERE sid = ?1 AND stamp > ?2 AND stamp < ?3 AND variant = 0 ORDER BY stamp LIMIT ?4"
+);
+const BACKWARDS: &str = concat!(
+    "SELECT ",
+    body::columns!(),
+    " FROM messages WHERE sid = ?1 AND stamp > ?2 AND stamp < ?3 AND variant = 0 ORDER BY stamp DESC LIMIT ?4"
+);
+const ONE: &str = concat!("SELECT ", body::columns!(), " FROM messages WHERE sid = ?1 AND stamp = ?2 AND variant = 0");
 const CONFLICTS: &str = "SELECT stamp FROM messages
      WHERE sid = ?1 AND stamp BETWEEN ?2 AND ?3 AND variant > 0 ORDER BY stamp";
 
@@ -32,11 +39,11 @@ pub(crate) fn messages(conn: &Connection, tenant: &Tenant, session: &SessionId, 
     let more = found.len() > size;
     found.truncate(size);
     refuse_conflicts(conn, row.sid, &found)?;
-    let items = found.into_iter().map(|(id, body)| body::message(id, &body)).collect::<Result<Vec<Message>, _>>()?;
+    let items = found.into_iter().map(Body::message).collect::<Result<Vec<Message>, _>>()?;
     Ok(Messages { items, more })
 }
 
-fn range(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql<Vec<(Stamp, String)>> {
+fn range(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql<Vec<Body>> {
     let after = query.after.as_ref().map_or(BEFORE_ALL, |stamp| stamp.as_bytes());
     let before = query.before.as_ref().map_or(AFTER_ALL, |stamp| stamp.as_bytes());
     let sql = match query.order {
@@ -44,13 +51,11 @@ fn range(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql
         Order::NewestFirst => BACKWARDS,
     };
     let mut select = conn.prepare_cached(sql)?;
-    let rows = select.query_map(params![sid, after, before, limit as i64], |row| {
-        Ok((row.get::<_, Bytes>(0)?.0, row.get::<_, String>(1)?))
-    })?;
+    let rows = select.query_map(params![sid, after, before, limit as i64], |row| Body::read(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn by_id(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql<Vec<(Stamp, String)>> {
+fn by_id(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql<Vec<Body>> {
     let mut ids = query.ids.clone();
     ids.sort_unstable();
     ids.dedup();
@@ -58,31 +63,29 @@ fn by_id(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql
         ids.reverse();
     }
     ids.retain(|id| query.after.is_none_or(|after| *id > after) && query.before.is_none_or(|before| *id < before));
-    let mut select = conn.prepare_cached("SELECT body FROM messages WHERE sid = ?1 AND stamp = ?2 AND variant = 0")?;
+    let mut select = conn.prepare_cached(ONE)?;
     let mut found = Vec::new();
     for id in ids {
         if found.len() == limit {
             break;
         }
-        if let Some(body) = select.query_row(params![sid, Bytes(id)], |row| row.get(0)).optional()? {
-            found.push((id, body));
-        }
+        found.extend(select.query_row(params![sid, Bytes(id)], |row| Body::read(row, 0)).optional()?);
     }
     Ok(found)
 }
 
 /// Fails with the first message of the page that replays brought in two variants.
-fn refuse_conflicts(conn: &Connection, sid: i64, page: &[(Stamp, String)]) -> Sql<()> {
-    let (Some((first, _)), Some((last, _))) = (page.first(), page.last()) else { return Ok(()) };
+fn refuse_conflicts(conn: &Connection, sid: i64, page: &[Body]) -> Sql<()> {
+    let (Some(first), Some(last)) = (page.first().map(Body::id), page.last().map(Body::id)) else { return Ok(()) };
     let mut select = conn.prepare_cached(CONFLICTS)?;
-    let rows = select
-        .query_map(params![sid, Bytes(*first.min(last)), Bytes(*first.max(last))], |row| row.get::<_, Bytes>(0))?;
+    let rows =
+        select.query_map(params![sid, Bytes(first.min(last)), Bytes(first.max(last))], |row| row.get::<_, Bytes>(0))?;
     let conflicts = rows.collect::<Result<Vec<Bytes>, _>>()?;
     if conflicts.is_empty() {
         return Ok(());
     }
-    match page.iter().find(|(id, _)| conflicts.binary_search(&Bytes(*id)).is_ok()) {
-        Some((id, _)) => Err(conflicting(*id).into()),
+    match page.iter().find(|body| conflicts.binary_search(&Bytes(body.id())).is_ok()) {
+        Some(body) => Err(conflicting(body.id()).into()),
         None => Ok(()),
     }
 }

@@ -92,18 +92,25 @@ fn look(path: &Path) -> Result<Found> {
         Ok(found) if found.len() == 0 => return Ok(Found::Nothing),
         Ok(_) => {}
     }
-    let header = || -> rusqlite::Result<(i32, u32, bool)> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(immutable(path), flags)?;
-        Ok((schema::application(&conn)?, schema::version(&conn)?, is_empty(&conn)?))
-    };
-    let (application, version, empty) = header().map_err(|error| storage(error).with("path", shown(path)))?;
+    let (application, version, empty) = header(path).map_err(|error| storage(error).with("path", shown(path)))?;
     match application {
         schema::APPLICATION_ID => Ok(Found::Store(version)),
         // What a process leaves that is just creating the store. Looked at again before anything is changed.
         0 if version == 0 && empty => Ok(Found::Nothing),
         other => Err(foreign(other).with("path", shown(path))),
     }
+}
+
+/// The mark, the schema and whether there are no tables, from the first page of the file alone.
+fn header(path: &Path) -> rusqlite::Result<(i32, u32, bool)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(immutable(path), flags)?;
+    // The first page may tell of pages that are still in the log, or that another process is just writing. With this,
+    // and only with this, SQLite does not call that damage.
+    conn.pragma_update(None, "writable_schema", "ON")?;
+    // In one transaction, so that all three are read from the same state of the page.
+    conn.execute_batch("BEGIN")?;
+    Ok((schema::application(&conn)?, schema::version(&conn)?, is_empty(&conn).unwrap_or(false)))
 }
 
 fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {

@@ -51,7 +51,9 @@ CREATE TABLE messages (
     sid INTEGER NOT NULL REFERENCES sessions (sid),
     stamp BLOB NOT NULL,
     variant INTEGER NOT NULL,
-    body TEXT NOT NULL
+    role ANY NOT NULL,
+    text TEXT,
+    rest TEXT
 ) STRICT;
 CREATE UNIQUE INDEX messages_by_stamp ON messages (sid, stamp, variant);
 CREATE INDEX messages_by_arrival ON messages (sid);
@@ -88,7 +90,6 @@ CREATE TABLE visible_to (
     sid INTEGER NOT NULL REFERENCES sessions (sid),
     PRIMARY KEY (name, owner, sid)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX visible_to_by_session ON visible_to (sid);
 ";
 
 /// The schema of the file; 0 if it is empty.

@@ -210,8 +210,31 @@ fn a_message_that_was_changed_by_hand_is_named() {
     let store = open(&path);
     write(&store, "a", &[message(1, "fine"), message(2, "changed")]).unwrap();
     let raw = Connection::open(&path).unwrap();
-    raw.execute("UPDATE messages SET body = '{secret' WHERE seq = 2", []).unwrap();
+    raw.execute("UPDATE messages SET rest = '{secret' WHERE seq = 2", []).unwrap();
     let error = run(store.load(&cx(), &id("a"), &craftx_core::MessageQuery::oldest_first())).unwrap_err();
     assert_eq!((error.kind(), error.get("id")), (ErrorKind::Corrupted, Some(at(2).to_string().as_str())));
     assert!(!format!("{error:?}").contains("secret"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_crash_in_the_middle_of_a_checkpoint_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let store = open(&path("chat.db"));
+    for ms in 1..50 {
+        write(&store, "a", &[message(ms, &"x".repeat(2_000))]).unwrap();
+    }
+    // Another process copies, as reading the file in this one would release the locks on it.
+    for (from, to) in [("chat.db", "crashed.db"), ("chat.db-wal", "crashed.db-wal")] {
+        assert!(std::process::Command::new("cp").args([path(from), path(to)]).status().unwrap().success());
+    }
+    close(store);
+    // A checkpoint writes the first page, which says how many pages there are, before it writes the others.
+    let (whole, mut crashed) = (std::fs::read(path("chat.db")).unwrap(), std::fs::read(path("crashed.db")).unwrap());
+    assert!(crashed.len() < whole.len());
+    crashed[..4_096].copy_from_slice(&whole[..4_096]);
+    std::fs::write(path("crashed.db"), crashed).unwrap();
+    prepare(&path("crashed.db"), Prepare::Check).unwrap();
+    assert_eq!(texts(&open(&path("crashed.db")), "a").len(), 49);
 }
