@@ -46,7 +46,7 @@ impl Store {
     fn compact_session(&self, cx: &Context, session: &SessionId, what: &Compact) -> Result<Compacted> {
         let files = self.layout.session(&cx.tenant, session);
         let target = self.target(&cx.tenant, session, &files);
-        let _held = self.locks.session(cx, &self.lock_name(&target))?;
+        let _held = self.locks.session(cx, &files.lock_name)?;
         self.check_not_poisoned()?;
         let slot = self.slot(&target);
         // Readers of this process wait: the places that they would read from are about to change.

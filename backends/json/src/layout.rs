@@ -20,6 +20,8 @@ use crate::name;
 pub(crate) const LOG: &str = ".jsonl";
 /// The ending of session files of CraftX.py.
 pub(crate) const LEGACY: &str = ".json";
+/// The folder of the tenants.
+const TENANTS: &str = "tenants";
 /// The ending of a session file that a compaction is writing.
 const TEMPORARY: &str = ".tmp";
 /// What follows the name of a session file in the names of its torn tails.
@@ -38,6 +40,8 @@ pub(crate) struct SessionFiles {
     pub(crate) dir: PathBuf,
     /// The name of the session file.
     pub(crate) file_name: String,
+    /// Where it lies in the folder of the store, spelled the same by every process on every system.
+    pub(crate) lock_name: String,
     /// The session file.
     pub(crate) log: PathBuf,
     /// Where CraftX.py would have put it. `None` if it cannot have a file there.
@@ -68,7 +72,7 @@ impl Layout {
 
     /// The folder of all tenants but the default one. No session is a folder, so nothing collides with it.
     pub(crate) fn tenants(&self) -> PathBuf {
-        self.root.join("tenants")
+        self.root.join(TENANTS)
     }
 
     /// The folder of the sessions of a tenant.
@@ -82,7 +86,12 @@ impl Layout {
         let file_name = format!("{}{LOG}", name::encode(session.as_str()));
         let legacy = (is_default(tenant) && name::is_plain_file_name(session.as_str()))
             .then(|| dir.join(format!("{session}{LEGACY}")));
-        SessionFiles { log: dir.join(&file_name), dir, file_name, legacy }
+        let lock_name = if is_default(tenant) {
+            file_name.clone()
+        } else {
+            format!("{TENANTS}/{}/{file_name}", name::encode(tenant.as_str()))
+        };
+        SessionFiles { log: dir.join(&file_name), dir, file_name, lock_name, legacy }
     }
 }
 

@@ -54,12 +54,12 @@ impl Locks {
         Self { dir, disk, longest, stripes }
     }
 
-    /// Locks the session that is called `name` among all of the store.
+    /// Locks the session whose file is called `name` in the folder of the store.
     ///
     /// # Errors
     /// [`ErrorKind::Locked`] if others hold it until the deadline, or for the longest wait that is configured.
-    pub(crate) fn session(&self, cx: &Context, name: &Path) -> Result<Held<'_>> {
-        self.acquire(cx, crc32c::crc32c(name.as_os_str().as_encoded_bytes()) % STRIPES)
+    pub(crate) fn session(&self, cx: &Context, name: &str) -> Result<Held<'_>> {
+        self.acquire(cx, crc32c::crc32c(name.as_bytes()) % STRIPES)
     }
 
     /// Locks what concerns the store as a whole.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use craftx_core::union::{Plan, Planned};
-use craftx_core::{Context, Error, Record, Result, SessionId, WriteOptions, Written};
+use craftx_core::{Context, Error, Record, Result, SessionId, WriteOptions, Written, json};
 
 use crate::cache::Slot;
 use crate::error::io_error;
@@ -43,7 +43,7 @@ impl Store {
         let _pass = self.enter_to_write(cx)?;
         let files = self.layout.session(&cx.tenant, session);
         let target = self.target(&cx.tenant, session, &files);
-        let _held = self.locks.session(cx, &self.lock_name(&target))?;
+        let _held = self.locks.session(cx, &files.lock_name)?;
         // The lock may have taken long, and another thread may have met a failing disk in the meantime.
         cx.check_deadline()?;
         self.check_not_poisoned()?;
@@ -52,7 +52,7 @@ impl Store {
         let mut index = slot.index();
         let log = self.refresh(cx, &target, &mut index, || self.open_to_write(&target))?;
         let plan = index.set.plan(records, options)?;
-        check_sizes(&plan)?;
+        check_readable(&plan)?;
         if plan.store.is_empty() {
             let durable_to = index.durable_to;
             let end = index.log.end;
@@ -85,12 +85,6 @@ impl Store {
                 Err(error)
             }
         }
-    }
-
-    /// The part of the path that is the same for all processes, however they came to the folder.
-    pub(crate) fn lock_name(&self, target: &Target<'_>) -> PathBuf {
-        let log = &target.files.log;
-        log.strip_prefix(self.layout.root()).unwrap_or(log).to_owned()
     }
 
     pub(crate) fn open_to_write(&self, target: &Target<'_>) -> Result<Option<File>> {
@@ -272,13 +266,17 @@ impl Batch {
     }
 }
 
+/// Nothing is acknowledged that could not be read back.
+///
 /// # Errors
-/// [`InvalidInput`](craftx_core::ErrorKind::InvalidInput) for a record that is too long to be read back.
-fn check_sizes(plan: &Plan) -> Result<()> {
-    match plan.store.iter().map(|planned| planned.encoded.as_str().len()).max() {
-        Some(bytes) if bytes > MAX_RECORD => {
-            Err(Error::invalid("record", "is too large").with("bytes", bytes).with("limit", MAX_RECORD))
+/// [`InvalidInput`](craftx_core::ErrorKind::InvalidInput) for a record that is too long or nested too deep.
+fn check_readable(plan: &Plan) -> Result<()> {
+    for planned in &plan.store {
+        let bytes = planned.encoded.as_str().len();
+        if bytes > MAX_RECORD {
+            return Err(Error::invalid("record", "is too large").with("bytes", bytes).with("limit", MAX_RECORD));
         }
-        _ => Ok(()),
+        json::check(planned.encoded.as_str())?;
     }
+    Ok(())
 }

@@ -145,6 +145,54 @@ fn a_file_of_a_newer_release_is_refused_as_such() {
     }
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_bytes_at_all_are_read_or_refused(
+        kept in 0..2_000_usize,
+        change in proptest::option::of((0..2_000_usize, proptest::prelude::any::<u8>())),
+        added in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..1_200),
+        zeros in 0..1_200_usize,
+        repeat in proptest::prelude::any::<bool>(),
+    ) {
+        static WHOLE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+        let whole = WHOLE.get_or_init(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let store = open(dir.path());
+            for ms in 0..4 {
+                write(&store, "s", &[message(ms * 2, "x".repeat(150)), message(ms * 2 + 1, "y")]);
+            }
+            std::fs::read(dir.path().join("s.jsonl")).unwrap()
+        });
+        let mut image = whole[..kept.min(whole.len())].to_vec();
+        if let Some((at, byte)) = change && at < image.len() {
+            image[at] = byte;
+        }
+        image.extend_from_slice(&added);
+        image.extend(std::iter::repeat_n(0, zeros));
+        if repeat {
+            image.extend_from_slice(whole);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let store = common::open_fast(dir.path());
+        std::fs::write(dir.path().join("s.jsonl"), &image).unwrap();
+        match try_texts(&store, "s") {
+            Ok(found) => {
+                // Whatever is read was written, in whole batches from the beginning.
+                proptest::prop_assert!(found.len() <= 8 && found.len() % 2 == 0);
+                let next = block_on(store.write(&cx(), &id("s"), &[message(99, "next")], &WriteOptions::fresh()));
+                proptest::prop_assert!(next.is_ok());
+                proptest::prop_assert_eq!(texts(&open(dir.path()), "s").len(), found.len() + 1);
+            }
+            Err(error) => {
+                proptest::prop_assert_eq!(error.kind(), ErrorKind::Corrupted);
+                proptest::prop_assert_eq!(std::fs::read(dir.path().join("s.jsonl")).unwrap(), image);
+            }
+        }
+    }
+}
+
 #[test]
 fn no_error_quotes_what_was_said() {
     let dir = tempfile::tempdir().unwrap();

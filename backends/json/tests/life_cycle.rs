@@ -10,8 +10,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use common::{block_on, cx, id, message, open, snapshot, texts, try_open, write};
 use craftx_core::{
-    Backend, Caller, ErrorKind, Location, ManualClock, MessageQuery, Prepare, SearchQuery, SessionOrder, SessionQuery,
-    Tenant, WriteOptions,
+    Backend, Caller, ErrorKind, Location, ManualClock, Message, MessageQuery, Prepare, Record, Role, SearchQuery,
+    SessionOrder, SessionQuery, Tenant, WriteOptions,
 };
 use craftx_json::{Json, JsonConfig};
 
@@ -211,6 +211,20 @@ fn a_folder_that_cannot_be_written_can_be_read() {
     block_on(store.status(&cx())).unwrap();
     assert_eq!(snapshot(dir.path()), before);
     assert!(!dir.path().join(".locks").exists(), "reading takes no lock");
+}
+
+#[test]
+fn what_could_not_be_read_back_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let deep = (0..200).fold(serde_json::json!(1), |value, _| serde_json::json!([value]));
+    let record = Record::Message(Message::new(common::at(1), Role::User, deep));
+    let error = block_on(store.write(&cx(), &id("s"), &[record], &WriteOptions::fresh())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let large = message(1, "x".repeat(64 << 20));
+    let error = block_on(store.write(&cx(), &id("s"), &[large], &WriteOptions::fresh())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(!dir.path().join("s.jsonl").exists());
 }
 
 #[test]
