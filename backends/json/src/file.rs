@@ -6,6 +6,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
+#[cfg(test)]
+use tests::Event;
+
 /// A call that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -62,13 +65,19 @@ impl Disk {
     /// Creates a file that must not exist.
     pub(crate) fn create_new(&self, path: &Path) -> io::Result<File> {
         self.check(Call::Create)?;
-        OpenOptions::new().read(true).write(true).create_new(true).open(path)
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        #[cfg(test)]
+        self.faults.record(&file, |file| Event::Create { path: path.to_owned(), file });
+        Ok(file)
     }
 
     /// Creates a file, or empties it if it exists.
     pub(crate) fn create(&self, path: &Path) -> io::Result<File> {
         self.check(Call::Create)?;
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        #[cfg(test)]
+        self.faults.record(&file, |file| Event::Create { path: path.to_owned(), file });
+        Ok(file)
     }
 
     /// Opens a file that only serves as a lock, and creates it if need be.
@@ -97,18 +106,24 @@ impl Disk {
             file.write_all(bytes.get(..bytes.len() / 2).unwrap_or_default())?;
             return Err(error);
         }
+        #[cfg(test)]
+        self.faults.record(file, |file| Event::Write { file, offset, bytes: bytes.to_vec() });
         file.write_all(bytes)
     }
 
     /// Brings content and size of a file to the disk.
     pub(crate) fn sync(&self, file: &File) -> io::Result<()> {
         self.check(Call::Sync)?;
+        #[cfg(test)]
+        self.faults.record(file, |file| Event::Sync { file });
         file.sync_data()
     }
 
     /// Brings the names in a folder to the disk, where the operating system can do that.
     pub(crate) fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.check(Call::SyncDir)?;
+        #[cfg(test)]
+        self.faults.note(|| Event::SyncDir { path: path.to_owned() });
         if !cfg!(unix) {
             return Ok(());
         }
@@ -122,18 +137,24 @@ impl Disk {
     /// Cuts a file.
     pub(crate) fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
         self.check(Call::SetLen)?;
+        #[cfg(test)]
+        self.faults.record(file, |file| Event::SetLen { file, len });
         file.set_len(len)
     }
 
     /// Replaces `to` with `from`.
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.check(Call::Rename)?;
+        #[cfg(test)]
+        self.faults.note(|| Event::Rename { from: from.to_owned(), to: to.to_owned() });
         fs::rename(from, to)
     }
 
     /// Removes a file; says whether it was there.
     pub(crate) fn remove(&self, path: &Path) -> io::Result<bool> {
         self.check(Call::Remove)?;
+        #[cfg(test)]
+        self.faults.note(|| Event::Remove { path: path.to_owned() });
         if_there(fs::remove_file(path)).map(|found| found.is_some())
     }
 
@@ -141,7 +162,11 @@ impl Disk {
     pub(crate) fn create_dir(&self, path: &Path) -> io::Result<bool> {
         self.check(Call::Create)?;
         match fs::create_dir(path) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                #[cfg(test)]
+                self.faults.note(|| Event::CreateDir { path: path.to_owned() });
+                Ok(true)
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
             Err(error) => Err(error),
         }
@@ -189,6 +214,7 @@ fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::path::PathBuf;
     use std::sync::{Arc, Mutex};
 
     /// Which calls fail, shared by all clones of a [`Disk`].
@@ -200,6 +226,20 @@ pub(crate) mod tests {
         plan: Vec<(Call, usize, io::ErrorKind)>,
         seen: Vec<Call>,
         bytes_read: usize,
+        events: Option<Vec<Event>>,
+    }
+
+    /// What a call has changed. Files are told by their number in the file system.
+    #[derive(Clone, Debug)]
+    pub(crate) enum Event {
+        Create { path: PathBuf, file: u64 },
+        Write { file: u64, offset: u64, bytes: Vec<u8> },
+        SetLen { file: u64, len: u64 },
+        Sync { file: u64 },
+        SyncDir { path: PathBuf },
+        Rename { from: PathBuf, to: PathBuf },
+        Remove { path: PathBuf },
+        CreateDir { path: PathBuf },
     }
 
     impl Faults {
@@ -220,6 +260,33 @@ pub(crate) mod tests {
 
         pub(crate) fn count(&self, bytes: usize) {
             self.0.lock().unwrap().bytes_read += bytes;
+        }
+
+        /// From now on, changes are recorded.
+        pub(crate) fn start_recording(&self) {
+            self.0.lock().unwrap().events = Some(Vec::new());
+        }
+
+        /// What has been recorded since the last time.
+        pub(crate) fn recorded(&self) -> Vec<Event> {
+            self.0.lock().unwrap().events.as_mut().map(std::mem::take).unwrap_or_default()
+        }
+
+        pub(crate) fn note(&self, event: impl FnOnce() -> Event) {
+            if let Some(events) = &mut self.0.lock().unwrap().events {
+                events.push(event());
+            }
+        }
+
+        #[cfg(unix)]
+        pub(crate) fn record(&self, file: &File, event: impl FnOnce(u64) -> Event) {
+            use std::os::unix::fs::MetadataExt;
+            self.note(|| event(file.metadata().unwrap().ino()));
+        }
+
+        #[cfg(not(unix))]
+        pub(crate) fn record(&self, _file: &File, event: impl FnOnce(u64) -> Event) {
+            self.note(|| event(0));
         }
 
         pub(crate) fn check(&self, call: Call) -> io::Result<()> {

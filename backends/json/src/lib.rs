@@ -47,6 +47,8 @@ mod list;
 mod lock;
 mod marker;
 mod name;
+#[cfg(all(test, unix))]
+mod power_loss;
 mod records;
 mod recover;
 mod status;
