@@ -78,6 +78,7 @@ impl Writer {
             state: Arc::clone(&state),
             wal: Wal::new(path, max_wal_bytes),
             poisoned: false,
+            full: false,
         };
         let thread = std::thread::Builder::new()
             .name("craftx-sqlite-writer".into())
@@ -201,6 +202,8 @@ struct Worker {
     wal: Wal,
     /// A sync has failed. Nobody knows what is on the disk, so nothing is acknowledged until the file is opened again.
     poisoned: bool,
+    /// The disk was full. What the log takes may be had again.
+    full: bool,
 }
 
 /// What became of one attempt to commit a group.
@@ -225,6 +228,9 @@ impl Worker {
                         group.push(*batch);
                     }
                     self.commit(group);
+                    if std::mem::take(&mut self.full) {
+                        self.wal.truncate(&self.conn);
+                    }
                     self.wal.tend(&self.conn);
                 }
             }
@@ -259,7 +265,9 @@ impl Worker {
             if self.poisoned || self.conn.is_autocommit() {
                 // Some failures, such as a full disk, roll the whole transaction back: what was not acknowledged yet
                 // is done again without this batch.
-                batch.answer(Err(result.err().map_or_else(gone, Error::from)));
+                let error = result.err().map_or_else(gone, Error::from);
+                self.full |= error.kind() == ErrorKind::StorageFull;
+                batch.answer(Err(error));
                 return Attempt::Again(done.into_iter().map(|(batch, _)| batch).chain(rest).collect());
             }
             done.push((batch, result));
@@ -346,7 +354,9 @@ impl Worker {
                 self.poisoned |= is_failed_sync(error);
                 // A log that lacks the end of its last transaction does not count, so a full disk leaves no doubt, and
                 // neither does a lock. Everything else does.
-                let certain = is_busy(error) || error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+                let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+                self.full |= full;
+                let certain = full || is_busy(error);
                 (error.sqlite_error().copied(), !certain)
             }
         };

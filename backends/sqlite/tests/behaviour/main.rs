@@ -3,6 +3,7 @@
 
 mod calls;
 mod erasure;
+mod faults;
 mod files;
 mod log;
 mod model;

@@ -10,8 +10,8 @@ use rusqlite::Connection;
 
 use super::{close, cx, id, message, open, run, texts, write};
 
-const TASK: &str = "CRAFTX_SQLITE_TASK";
-const FILE: &str = "CRAFTX_SQLITE_FILE";
+pub(crate) const TASK: &str = "CRAFTX_SQLITE_TASK";
+pub(crate) const FILE: &str = "CRAFTX_SQLITE_FILE";
 
 /// Starts this binary again for a task on a file.
 fn start(task: &str, path: &Path) -> Child {
@@ -25,7 +25,7 @@ fn start(task: &str, path: &Path) -> Child {
         .unwrap()
 }
 
-fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+pub(crate) fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok)
 }
 
@@ -42,6 +42,16 @@ fn does_its_task_as_a_child() {
                 append(&store, &format!("{name}-{number}"));
             }
             close(store);
+        }
+        Some(("persist", times)) => {
+            let store = open(path);
+            for number in 0..times.parse().unwrap() {
+                let record = message(1 + number, &number.to_string());
+                match run(store.write(&cx(), &id("shared"), &[record], &WriteOptions::fresh())) {
+                    Ok(_) => println!("\nacknowledged {number}"),
+                    Err(error) => println!("\nfailed {} {:?}", error.kind().as_str(), error.outcome()),
+                }
+            }
         }
         Some(("tell", name)) => {
             let store = open(path);
