@@ -31,14 +31,14 @@ pub(crate) fn message(n: u64, variant: u64) -> Record {
         3 => json!(""),
         _ => json!(format!("message {n} \0 {variant}")),
     };
-    let role = if n % 2 == 0 { Role::User } else { Role::Assistant };
+    let role = if n.is_multiple_of(2) { Role::User } else { Role::Assistant };
     let mut message = Message::new(at(n), role, content);
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         message = message.with_metadata("variant", variant).with_metadata("calls", json!([n]));
     } else if variant > 0 {
         message = message.with_metadata("variant", variant);
     }
-    if n % 5 == 0 {
+    if n.is_multiple_of(5) {
         message = message.with_parent(at(n / 2));
     }
     Record::Message(message)
@@ -49,14 +49,14 @@ fn session(n: u64) -> Record {
     let names = ["a", "b", "B", "é"];
     let set = names.iter().enumerate().filter(|(index, _)| (n >> index) & 1 == 1 || *index as u64 == n % 4);
     let set = set.map(|(index, name)| {
-        let value = if (n + index as u64) % 3 == 0 { None } else { Some(json!({"at": n})) };
+        let value = if (n + index as u64).is_multiple_of(3) { None } else { Some(json!({"at": n})) };
         ((*name).to_owned(), value)
     });
     Record::Session { stamp: at(n), set: set.collect() }
 }
 
 fn acl(n: u64) -> Record {
-    let owner = (n % 4 != 0).then(|| format!("owner {n}"));
+    let owner = (!n.is_multiple_of(4)).then(|| format!("owner {n}"));
     let grants = vec![Grant { to: format!("reader {n}"), actions: vec!["read".to_owned()] }];
     Record::Acl { stamp: at(n), owner, grants }
 }

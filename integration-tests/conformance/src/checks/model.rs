@@ -66,7 +66,7 @@ fn write(bench: &Bench, random: &mut Random, session: usize) -> Op {
     let size = random.below(5);
     let records = (0..size)
         .map(|_| {
-            let variant = u64::from(may_conflict && random.percent(8));
+            let variant = u64::from(may_conflict && random.percent(20));
             generate::record(random, variant)
         })
         .collect();

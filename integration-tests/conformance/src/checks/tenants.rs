@@ -22,12 +22,12 @@ checks! { "tenants":
     all_tenants_are_listed [] => "the system sees every tenant that has records, page by page, whatever its own tenant";
 }
 
-async fn pair(bench: &Bench) -> Verdict<(Place, Place)> {
+fn pair(bench: &Bench) -> Verdict<(Place, Place)> {
     Ok((bench.place_of("a", "s")?, bench.place_of("b", "s")?))
 }
 
 async fn another_tenant_reads_nothing(bench: Bench) -> Verdict {
-    let (a, b) = pair(&bench).await?;
+    let (a, b) = pair(&bench)?;
     a.write(&[text(1, "secret"), key(2, "k", json!("secret")), acl(3, "ann", &[])]).await?;
     fails(b.try_load(&MessageQuery::oldest_first()).await, NotFound, "loading the session of another tenant")?;
     let by_id = MessageQuery::oldest_first().ids([at(1)]);
@@ -38,7 +38,7 @@ async fn another_tenant_reads_nothing(bench: Bench) -> Verdict {
 }
 
 async fn another_tenant_lists_nothing(bench: Bench) -> Verdict {
-    let (a, b) = pair(&bench).await?;
+    let (a, b) = pair(&bench)?;
     a.write(&[text(1, "a")]).await?;
     bench.place_of("a", "other")?.write(&[text(1, "a"), cleared(1, 2)]).await?;
     for include in [Include::Live, Include::All] {
@@ -52,7 +52,7 @@ async fn another_tenant_lists_nothing(bench: Bench) -> Verdict {
 }
 
 async fn another_tenant_counts_nothing(bench: Bench) -> Verdict {
-    let (a, b) = pair(&bench).await?;
+    let (a, b) = pair(&bench)?;
     for n in 0..3 {
         bench.place_of("a", &format!("s{n}"))?.write(&[text(1, "a")]).await?;
     }
@@ -75,7 +75,7 @@ async fn another_tenant_counts_nothing(bench: Bench) -> Verdict {
 }
 
 async fn the_same_session_id_is_independent(bench: Bench) -> Verdict {
-    let (a, b) = pair(&bench).await?;
+    let (a, b) = pair(&bench)?;
     a.write(&[text(1, "of a"), key(2, "k", json!("a")), acl(3, "ann", &[])]).await?;
     b.write(&[text(5, "of b"), key(6, "k", json!("b"))]).await?;
     ensure_eq!(
@@ -95,7 +95,7 @@ async fn the_same_session_id_is_independent(bench: Bench) -> Verdict {
 }
 
 async fn deletions_stay_within_the_tenant(bench: Bench) -> Verdict {
-    let (a, b) = pair(&bench).await?;
+    let (a, b) = pair(&bench)?;
     a.write(&numbered(1..5)).await?;
     b.write(&numbered(1..5)).await?;
     let before = a.lines().await?;
@@ -110,7 +110,7 @@ async fn deletions_stay_within_the_tenant(bench: Bench) -> Verdict {
 }
 
 async fn the_same_message_id_is_no_conflict_across_tenants(bench: Bench) -> Verdict {
-    let (a, b) = pair(&bench).await?;
+    let (a, b) = pair(&bench)?;
     a.write(&[text(1, "one")]).await?;
     let written = b.write(&[text(1, "another")]).await?;
     ensure!(written.applied.is_none_or(|applied| applied == 1), "the message was not applied: {written:?}");
@@ -126,7 +126,7 @@ async fn the_same_message_id_is_no_conflict_across_tenants(bench: Bench) -> Verd
 }
 
 async fn compaction_stays_within_the_tenant(bench: Bench) -> Verdict {
-    let (a, b) = pair(&bench).await?;
+    let (a, b) = pair(&bench)?;
     for place in [&a, &b] {
         place.write(&numbered(1..5)).await?;
         place.write(&[deleted(2, 10), deleted(3, 11), key(12, "k", json!(1))]).await?;
@@ -138,7 +138,7 @@ async fn compaction_stays_within_the_tenant(bench: Bench) -> Verdict {
 }
 
 async fn cursors_stay_within_the_tenant(bench: Bench) -> Verdict {
-    let (a, b) = pair(&bench).await?;
+    let (a, b) = pair(&bench)?;
     for place in [&a, &b] {
         for name in ["s", "t", "u"] {
             let place = bench.place_of(place.cx.tenant.as_str(), name)?;
@@ -160,7 +160,7 @@ async fn cursors_stay_within_the_tenant(bench: Bench) -> Verdict {
 }
 
 async fn expectations_stay_within_the_tenant(bench: Bench) -> Verdict {
-    let (a, b) = pair(&bench).await?;
+    let (a, b) = pair(&bench)?;
     a.write(&[text(1, "a")]).await?;
     refused(
         b.write_expecting(&[text(2, "b")], Expect::Version(at(1))).await,
