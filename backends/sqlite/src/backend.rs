@@ -131,6 +131,9 @@ impl Sqlite {
     }
 }
 
+/// A row of SQLite takes a thousand million bytes; some of them are not the record's.
+const MAX_RECORD_BYTES: u64 = 999_999_000;
+
 fn capabilities(durability: Durability) -> Capabilities {
     Capabilities::default()
         .atomic_batch(Support::Yes)
@@ -140,6 +143,7 @@ fn capabilities(durability: Durability) -> Capabilities {
         .metadata_filter(Support::Yes)
         .scope(Support::Yes)
         .shared(Support::Yes)
+        .max_record_bytes(MAX_RECORD_BYTES)
         .durable(if durability == Durability::PowerLoss { Support::Yes } else { Support::No })
 }
 

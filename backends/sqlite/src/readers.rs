@@ -113,3 +113,62 @@ impl Drop for Readers {
 fn is_dropped<T>(reply: &Mutex<Option<oneshot::Sender<T>>>) -> bool {
     reply.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(oneshot::Sender::is_canceled)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use craftx_core::{Context, Tenant};
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context as Task, Waker};
+    use std::time::Duration;
+
+    const FOR_EVER: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+
+    fn for_ever(conn: &Connection) -> Sql<i64> {
+        Ok(conn.query_row(FOR_EVER, [], |row| row.get(0))?)
+    }
+
+    fn readers() -> Readers {
+        Readers::start(vec![Connection::open_in_memory().unwrap()]).unwrap()
+    }
+
+    fn within(timeout: Duration) -> Deadline {
+        Deadline::of(&Context::new(Tenant::default()).with_timeout(timeout))
+    }
+
+    #[test]
+    fn a_read_is_interrupted_at_its_deadline() {
+        futures_executor::block_on(async {
+            let readers = readers();
+            let error = readers.run(within(Duration::from_millis(50)), for_ever).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout);
+            let one = |conn: &Connection| Ok(conn.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))?);
+            assert_eq!(readers.run(within(Duration::from_secs(20)), one).await.unwrap(), 1, "the thread is free again");
+        });
+    }
+
+    #[test]
+    fn a_read_is_interrupted_when_its_future_is_dropped() {
+        futures_executor::block_on(async {
+            let readers = readers();
+            {
+                let mut future = pin!(readers.run(Deadline::of(&Context::new(Tenant::default())), for_ever));
+                assert!(future.as_mut().poll(&mut Task::from_waker(Waker::noop())).is_pending());
+            }
+            // Without the interruption the thread would be busy for longer.
+            readers.close(&within(Duration::from_secs(15))).await.unwrap();
+        });
+    }
+
+    #[test]
+    fn a_read_cannot_wait_longer_than_its_deadline_for_a_thread() {
+        futures_executor::block_on(async {
+            let readers = readers();
+            let mut busy = pin!(readers.run(Deadline::of(&Context::new(Tenant::default())), for_ever));
+            assert!(busy.as_mut().poll(&mut Task::from_waker(Waker::noop())).is_pending());
+            let error = readers.run(within(Duration::from_millis(50)), for_ever).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout);
+        });
+    }
+}

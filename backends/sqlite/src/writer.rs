@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 
 use crate::apply;
 use crate::call::{Deadline, Ticket, Waited, answer, late};
-use crate::error::{Sql, is_busy, is_failed_sync, storage};
+use crate::error::{Fault, Sql, is_busy, is_failed_sync, storage};
 use crate::open::patiently;
 use crate::queue::Queue;
 use crate::row::micros;
@@ -43,8 +43,11 @@ struct State {
 
 enum Job {
     Write(Box<Batch>),
-    Task(Box<dyn FnOnce(&mut Connection) + Send>),
+    Task(Task),
 }
+
+/// Gets the connection, or why it may not be used; says whether a sync has failed.
+type Task = Box<dyn FnOnce(Result<&mut Connection>) -> bool + Send>;
 
 impl std::fmt::Debug for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -131,11 +134,15 @@ impl Writer {
         let ticket = Arc::new(Ticket::default());
         let (reply, receiver) = oneshot::channel();
         let begun = Arc::clone(&ticket);
-        let job = move |conn: &mut Connection| {
-            if begun.begin() {
-                // The future may have been dropped; the task is done all the same.
-                let _ = reply.send(task(conn).map_err(Error::from));
+        let job = move |conn: Result<&mut Connection>| {
+            if !begun.begin() {
+                return false;
             }
+            let result = conn.map_err(Fault::from).and_then(task);
+            let failed_sync = matches!(&result, Err(Fault::Sqlite(error)) if is_failed_sync(error));
+            // The future may have been dropped; the task is done all the same.
+            let _ = reply.send(result.map_err(Error::from));
+            failed_sync
         };
         self.queue.push(Job::Task(Box::new(job)), 0, &deadline).await?;
         match answer(receiver, deadline.remaining()).await {
@@ -219,7 +226,10 @@ impl Worker {
         let _abandon = Abandon(Arc::clone(&self.queue));
         while let Some(job) = self.queue.pop() {
             match job {
-                Job::Task(task) => task(&mut self.conn),
+                Job::Task(task) => {
+                    let conn = if self.poisoned { Err(Refusal::Poisoned.error()) } else { Ok(&mut self.conn) };
+                    self.poisoned |= task(conn);
+                }
                 Job::Write(batch) => {
                     let mut group = vec![*batch];
                     while group.len() < MAX_GROUP
@@ -250,13 +260,10 @@ impl Worker {
 
     fn attempt(&mut self, group: Vec<Batch>) -> Attempt {
         if let Err(refusal) = self.may_write() {
-            group.into_iter().for_each(|batch| batch.answer(Err(refusal.again())));
+            group.into_iter().for_each(|batch| batch.answer(Err(refusal.error())));
             return Attempt::Done;
         }
-        let mut group = match self.begin(group) {
-            Ok(group) => group,
-            Err(()) => return Attempt::Done,
-        };
+        let Some(mut group) = self.begin(group) else { return Attempt::Done };
         group.retain(|batch| batch.ticket.begin());
         let mut done = Vec::with_capacity(group.len());
         let mut rest = group.into_iter();
@@ -284,8 +291,8 @@ impl Worker {
     }
 
     /// Begins the transaction, waiting for other processes as long as any batch can wait. Returns the batches that
-    /// can still be done; the others have their answer.
-    fn begin(&mut self, mut group: Vec<Batch>) -> std::result::Result<Vec<Batch>, ()> {
+    /// can still be done, `None` if there are none; the others have their answer.
+    fn begin(&mut self, mut group: Vec<Batch>) -> Option<Vec<Batch>> {
         loop {
             let (expired, waiting) = group.into_iter().partition::<Vec<_>, _>(|batch| batch.deadline.has_passed());
             let locked = self.state.locked_out.load(Ordering::Acquire);
@@ -296,12 +303,12 @@ impl Worker {
             group = waiting;
             if group.is_empty() {
                 self.state.locked_out.store(false, Ordering::Release);
-                return Err(());
+                return None;
             }
             match self.conn.execute_batch("BEGIN IMMEDIATE") {
                 Ok(()) => {
                     self.state.locked_out.store(false, Ordering::Release);
-                    return Ok(group);
+                    return Some(group);
                 }
                 Err(error) if is_busy(&error) => {
                     self.state.locked_out.store(true, Ordering::Release);
@@ -311,7 +318,7 @@ impl Worker {
                     self.state.locked_out.store(false, Ordering::Release);
                     let code = error.sqlite_error().copied();
                     group.into_iter().for_each(|batch| batch.answer(Err(failed(code, false))));
-                    return Err(());
+                    return None;
                 }
             }
         }
@@ -396,7 +403,7 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn again(self) -> Error {
+    fn error(self) -> Error {
         match self {
             Self::Poisoned => Error::new(
                 ErrorKind::Unavailable,

@@ -5,6 +5,7 @@ mod calls;
 mod erasure;
 mod faults;
 mod files;
+mod fixtures;
 mod log;
 mod model;
 mod processes;

@@ -77,7 +77,7 @@ fn same<T: PartialEq + std::fmt::Debug>(ours: Result<T>, theirs: Result<T>) -> R
 }
 
 /// The whole set of a session, read by small pages.
-fn set(store: &dyn Backend, cx: &Context, session: &SessionId) -> Vec<Record> {
+pub(crate) fn set(store: &dyn Backend, cx: &Context, session: &SessionId) -> Vec<Record> {
     let mut set = SessionSet::new();
     let mut from: Option<Cursor> = None;
     loop {
