@@ -259,3 +259,63 @@ fn identity(conn: &Connection) -> Sql<Uuid> {
     let bytes: [u8; 16] = conn.query_row("SELECT uuid FROM store", [], |row| row.get(0))?;
     Ok(Uuid::from_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use craftx_core::{Context, Tenant};
+
+    fn pragma(conn: &Connection, name: &str) -> String {
+        let value: rusqlite::types::Value = conn.pragma_query_value(None, name, |row| row.get(0)).unwrap();
+        match value {
+            rusqlite::types::Value::Text(text) => text,
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn connections_are_set_up_as_promised() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let deadline = Deadline::of(&Context::new(Tenant::default()));
+        for (durability, synchronous) in [(Durability::PowerLoss, 2), (Durability::ProcessCrash, 1)] {
+            let config = SqliteConfig::new(&path).durability(durability).readers(2);
+            let opened = open(&path, &config, Prepare::Migrate, &deadline).unwrap();
+            for (name, value) in [
+                ("journal_mode", "wal".to_owned()),
+                ("synchronous", format!("Integer({synchronous})")),
+                ("auto_vacuum", "Integer(2)".to_owned()),
+                ("secure_delete", "Integer(1)".to_owned()),
+                ("foreign_keys", "Integer(1)".to_owned()),
+                ("trusted_schema", "Integer(0)".to_owned()),
+                ("query_only", "Integer(0)".to_owned()),
+            ] {
+                assert_eq!(pragma(&opened.writer, name), value, "{name}");
+            }
+            assert_eq!(opened.readers.len(), 2);
+            for reader in &opened.readers {
+                assert_eq!(pragma(reader, "query_only"), "Integer(1)");
+                assert!(reader.execute("DELETE FROM messages", []).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn lists_and_pages_are_read_from_indexes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let deadline = Deadline::of(&Context::new(Tenant::default()));
+        let opened = open(&path, &SqliteConfig::new(&path), Prepare::Migrate, &deadline).unwrap();
+        for sql in [
+            "SELECT * FROM messages WHERE sid = 1 AND stamp > x'' AND variant = 0 ORDER BY stamp DESC LIMIT 50",
+            "SELECT * FROM messages WHERE sid = 1 AND seq > 7 ORDER BY seq LIMIT 50",
+            "SELECT * FROM deletions WHERE sid = 1 AND seq > 7 ORDER BY seq LIMIT 50",
+            "SELECT * FROM sessions WHERE tid = 1 AND live = 1 ORDER BY seq DESC",
+            "SELECT * FROM sessions WHERE tid = 1 AND live = 1 AND id >= 'a' ORDER BY id",
+        ] {
+            let mut explain = opened.writer.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> = explain.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+            assert!(plan.iter().all(|step| step.starts_with("SEARCH")), "{sql}: {plan:?}");
+        }
+    }
+}
