@@ -231,13 +231,7 @@ impl Worker {
                     self.poisoned |= task(conn);
                 }
                 Job::Write(batch) => {
-                    let mut group = vec![*batch];
-                    while group.len() < MAX_GROUP
-                        && let Some(Job::Write(batch)) = self.queue.pop_if(|job| matches!(job, Job::Write(_)))
-                    {
-                        group.push(*batch);
-                    }
-                    self.commit(group);
+                    self.commit(vec![*batch]);
                     if std::mem::take(&mut self.full) {
                         self.wal.truncate(&self.conn);
                     }
@@ -264,6 +258,13 @@ impl Worker {
             return Attempt::Done;
         }
         let Some(mut group) = self.begin(group) else { return Attempt::Done };
+        // Whoever came while another process held the lock goes along.
+        while group.len() < MAX_GROUP
+            && let Some(Job::Write(batch)) = self.queue.pop_if(|job| matches!(job, Job::Write(_)))
+        {
+            group.push(*batch);
+        }
+        group = self.timely(group);
         group.retain(|batch| batch.ticket.begin());
         let mut done = Vec::with_capacity(group.len());
         let mut rest = group.into_iter();
@@ -294,13 +295,7 @@ impl Worker {
     /// can still be done, `None` if there are none; the others have their answer.
     fn begin(&mut self, mut group: Vec<Batch>) -> Option<Vec<Batch>> {
         loop {
-            let (expired, waiting) = group.into_iter().partition::<Vec<_>, _>(|batch| batch.deadline.has_passed());
-            let locked = self.state.locked_out.load(Ordering::Acquire);
-            for batch in expired {
-                // What has begun in an earlier attempt was rolled back, so this is certain in either case.
-                batch.answer(Err(if locked { locked_out() } else { late() }));
-            }
-            group = waiting;
+            group = self.timely(group);
             if group.is_empty() {
                 self.state.locked_out.store(false, Ordering::Release);
                 return None;
@@ -322,6 +317,19 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// The batches that can still wait; the others get their answer.
+    fn timely(&self, mut group: Vec<Batch>) -> Vec<Batch> {
+        // For a future that was dropped, or has given up, nothing needs to be begun.
+        group.retain(|batch| !batch.reply.is_canceled());
+        let (expired, waiting) = group.into_iter().partition::<Vec<_>, _>(|batch| batch.deadline.has_passed());
+        let locked = self.state.locked_out.load(Ordering::Acquire);
+        for batch in expired {
+            // What has begun in an earlier attempt was rolled back, so this is certain in either case.
+            batch.answer(Err(if locked { locked_out() } else { late() }));
+        }
+        waiting
     }
 
     /// Unites one batch, whole or not at all. If not even that is possible, the whole transaction is undone.
