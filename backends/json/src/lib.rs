@@ -47,7 +47,8 @@ mod list;
 mod lock;
 mod marker;
 mod name;
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod power_loss;
 mod records;
 mod recover;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use craftx_core::union::{Plan, Planned};
-use craftx_core::{Context, Error, Record, Result, SessionId, WriteOptions, Written, json};
+use craftx_core::{Context, Error, Record, Result, Retry, SessionId, WriteOptions, Written, json};
 
 use crate::cache::Slot;
 use crate::error::io_error;
@@ -131,7 +131,7 @@ impl Store {
             self.poison();
             // Best effort: whatever the disk has taken of the batch, nobody shall build on it.
             let _ = self.disk.set_len(&file, gap.end);
-            error.maybe_applied()
+            error.maybe_applied().retry_is(Retry::Never)
         })
     }
 
@@ -141,7 +141,7 @@ impl Store {
             self.disk.set_len(file, end).and_then(|()| if self.syncs() { self.disk.sync(file) } else { Ok(()) });
         if undone.is_err() {
             self.poison();
-            return error.maybe_applied();
+            return error.maybe_applied().retry_is(Retry::Never);
         }
         if is_new {
             // An empty file is as good as none.
@@ -199,7 +199,8 @@ impl Store {
         });
         synced.map_err(|error| {
             self.poison();
-            io_error("cannot sync a session file", &target.files.log, error).maybe_applied()
+            let error = io_error("cannot sync a session file", &target.files.log, error);
+            error.maybe_applied().retry_is(Retry::Never)
         })?;
         Ok(end)
     }

@@ -237,7 +237,7 @@ impl<'c> Store<'c> {
                 self.conn
                     .prepare_cached(
                         "INSERT INTO deletions (sid, id, stamp, seq) VALUES (?1, ?2, ?3, ?4)
-                         ON CONFLICT (sid, id) DO UPDATE SET stamp = max(stamp, excluded.stamp), seq = excluded.seq",
+                         ON CONFLICT (sid, id) DO UPDATE SET stamp = excluded.stamp, seq = excluded.seq",
                     )?
                     .execute(params![self.row.sid, Bytes(id), Bytes(stamp), self.seq])?;
             }

@@ -43,6 +43,7 @@ mod readers;
 mod row;
 mod schema;
 mod wal;
+mod worker;
 mod writer;
 
 use std::sync::Arc;
