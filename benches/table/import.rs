@@ -18,10 +18,10 @@ const MESSAGES: usize = 1_000_000;
 
 /// Imports the sessions `begin..end`, a batch each, one after the other.
 fn import(storage: &Storage, begin: usize, end: usize) -> Outcome<()> {
-    let (backend, cx, options) = (storage.stack().backend(), storage.context(), WriteOptions::replay());
+    let (backend, options) = (storage.stack().backend(), WriteOptions::replay());
     for session in begin..end {
         let records: Vec<_> = (session * BATCH..(session + 1) * BATCH).map(messages::record).collect();
-        block_on(backend.write(&cx, &messages::session(session), &records, &options))?;
+        block_on(backend.write(&storage.context(), &messages::session(session), &records, &options))?;
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! The baseline for SQLite: the same rows in the same tables with the same indexes, by hand.
 //!
-//! The file is one that craftx has created, and the connection has the pragmas of its writer; statements are prepared once.
+//! The file is one that craftx has created, and the connection is set up like its writer; statements are prepared once.
 //! What is left out is everything that craftx does besides: threads, futures, checks, looking for what is there already.
 
 use std::path::Path;
 
 use craftx::{Stamp, random_bits};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 
 use crate::Outcome;
@@ -26,6 +27,7 @@ impl Raw {
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
         let conn = Connection::open(path)?;
         conn.set_prepared_statement_cache_capacity(64);
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         for (pragma, value) in [
             ("foreign_keys", "ON"),
             ("trusted_schema", "OFF"),

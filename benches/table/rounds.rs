@@ -46,6 +46,11 @@ impl Pairs {
         median(self.pairs.iter().map(|(a, b)| a.as_secs_f64() / b.as_secs_f64()).collect())
     }
 
+    /// How many times as long the median round of `a` took as that of `b`: for many short rounds.
+    pub(crate) fn median_a_over_b(&self) -> f64 {
+        self.a(1).as_secs_f64() / self.b(1).as_secs_f64()
+    }
+
     /// How many times as long all rounds of `a` took as all rounds of `b`: for rounds that differ on purpose.
     pub(crate) fn total_a_over_b(&self) -> f64 {
         let (a, b) = self.totals();
