@@ -6,7 +6,7 @@ use craftx::{SessionId, Storage};
 use futures_executor::block_on;
 
 use crate::raw::Raw;
-use crate::rewrite::Rewrite;
+use crate::rewrite::{How, Rewrite};
 use crate::rounds::{Pairs, timed};
 use crate::row::{Goal, Row, Value, time};
 use crate::settings::Settings;
@@ -139,19 +139,29 @@ fn long(settings: &Settings, scheme: &str, name: &str) -> Outcome<Row> {
 }
 
 pub(crate) fn json(settings: &Settings) -> Outcome<Row> {
-    against_rewriting(settings, false, "the same number of syncs: a crash while it writes loses the conversation")
+    against_rewriting(settings, How::Synced, "with the same number of syncs, and lost if power goes in between")
 }
 
 pub(crate) fn json_safe(settings: &Settings) -> Outcome<Row> {
-    against_rewriting(settings, true, "into a second file that replaces the first, with a sync of the folder")
+    against_rewriting(
+        settings,
+        How::Safe,
+        "into a second file that replaces the first, with a sync of each and the folder",
+    )
 }
 
-fn against_rewriting(settings: &Settings, safe: bool, how: &str) -> Outcome<Row> {
+pub(crate) fn json_unsynced(settings: &Settings) -> Outcome<Row> {
+    against_rewriting(settings, How::Unsynced, "without a sync")
+}
+
+fn against_rewriting(settings: &Settings, how: How, in_words: &str) -> Outcome<Row> {
     let folder = settings.folder()?;
-    let storage = block_on(Storage::open(&messages::url("json", folder.path(), "store")))?;
-    let array = Rewrite::new(folder.path(), safe)?;
-    let (appends, rounds) = (settings.scaled(2_000), settings.rounds(20));
-    let each = appends / rounds;
+    let durability = if how == How::Unsynced { "process-crash" } else { "power-loss" };
+    let url = format!("{}?durability={durability}", messages::url("json", folder.path(), "store"));
+    let storage = block_on(Storage::open(&url))?;
+    let array = Rewrite::new(folder.path(), how)?;
+    let (appends, rounds) = (settings.scaled(2_000), settings.scaled(200));
+    let each = (appends / rounds).max(1);
     let pairs = Pairs::measure(
         rounds,
         |round| timed(|| block_on(append(&storage, "a", round * each, each))),
@@ -160,9 +170,9 @@ fn against_rewriting(settings: &Settings, safe: bool, how: &str) -> Outcome<Row>
     block_on(storage.close())?;
     let (craftx, rewriting) = pairs.totals();
     Ok(Row::Measured {
-        what: format!("JSON, {appends} appends to one session"),
+        what: format!("JSON, {appends} appends to one session, durability `{durability}`"),
         craftx: time(craftx),
-        baseline: format!("read all, append, rewrite all ({how}): {}", time(rewriting)),
+        baseline: format!("read all, append, rewrite all, {in_words}: {}", time(rewriting)),
         value: Value::Times(1.0 / pairs.total_a_over_b()),
         goal: Goal::AtLeast(Value::Times(50.0)),
     })

@@ -38,15 +38,17 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 type Bench = fn(&Settings) -> Outcome<Row>;
 
 /// Every row by its name, in the order of the table.
-const BENCHES: [(&str, Bench); 14] = [
+const BENCHES: [(&str, Bench); 16] = [
     ("sqlite-one-writer", appends::one_writer),
     ("sqlite-64-writers", appends::many_writers),
     ("sqlite-append-long", appends::sqlite_long),
     ("json-append-long", appends::json_long),
     ("sqlite-last-50", reads::last_50),
+    ("sqlite-last-50-thread", reads::last_50_thread),
     ("sqlite-last-50-flat", reads::last_50_flat),
     ("json-append", appends::json),
     ("json-append-safe", appends::json_safe),
+    ("json-append-unsynced", appends::json_unsynced),
     ("sqlite-first-page", reads::first_page),
     ("sqlite-import", import::time_of),
     ("sqlite-import-memory", import::memory),

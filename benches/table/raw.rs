@@ -4,6 +4,7 @@
 //! What is left out is everything that craftx does besides: threads, futures, checks, looking for what is there already.
 
 use std::path::Path;
+use std::sync::mpsc;
 
 use craftx::{Stamp, random_bits};
 use rusqlite::config::DbConfig;
@@ -106,5 +107,33 @@ impl Raw {
             .collect::<Result<Vec<Row>, _>>()?;
         conn.prepare_cached("COMMIT")?.execute([])?;
         Ok(rows)
+    }
+}
+
+/// The same on a thread of its own, which is asked and answers through channels: what every library has to do that does not
+/// block the thread of its caller.
+#[derive(Debug)]
+pub(crate) struct RawThread {
+    ask: mpsc::Sender<(String, usize)>,
+    answer: mpsc::Receiver<Vec<Row>>,
+}
+
+impl RawThread {
+    pub(crate) fn new(raw: Raw) -> Self {
+        let (ask, asked) = mpsc::channel::<(String, usize)>();
+        let (reply, answer) = mpsc::channel();
+        std::thread::spawn(move || {
+            for (session, count) in asked {
+                if reply.send(raw.last(&session, count).expect("the rows are read")).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { ask, answer }
+    }
+
+    pub(crate) fn last(&self, session: &str, count: usize) -> Outcome<Vec<Row>> {
+        self.ask.send((session.to_owned(), count))?;
+        Ok(self.answer.recv()?)
     }
 }

@@ -6,7 +6,7 @@ use craftx::{Record, SessionOrder, SessionQuery, Storage, WriteOptions};
 use futures_executor::block_on;
 use std::collections::BTreeMap;
 
-use crate::raw::Raw;
+use crate::raw::{Raw, RawThread};
 use crate::rounds::{Pairs, timed};
 use crate::row::{Goal, Row, Value, time};
 use crate::settings::Settings;
@@ -22,6 +22,22 @@ fn read_last(storage: &Storage, session: &str, times: usize) -> Outcome<()> {
 }
 
 pub(crate) fn last_50(settings: &Settings) -> Outcome<Row> {
+    against(settings, "raw rusqlite, the same SQL, into strings, on the thread that asks", |raw| {
+        Box::new(move |session| raw.last(session, LAST))
+    })
+}
+
+pub(crate) fn last_50_thread(settings: &Settings) -> Outcome<Row> {
+    against(settings, "raw rusqlite, the same SQL, into strings, on a thread of its own", |raw| {
+        let thread = RawThread::new(raw);
+        Box::new(move |session| thread.last(session, LAST))
+    })
+}
+
+/// Reads the last messages of a session by hand.
+type ByHand = Box<dyn Fn(&str) -> Outcome<Vec<crate::raw::Row>>>;
+
+fn against(settings: &Settings, how: &str, by_hand: impl FnOnce(Raw) -> ByHand) -> Outcome<Row> {
     let folder = settings.folder()?;
     let count = settings.scaled(100_000);
     let session = messages::session(0);
@@ -29,27 +45,18 @@ pub(crate) fn last_50(settings: &Settings) -> Outcome<Row> {
     let storage = block_on(Storage::open(&url))?;
     block_on(messages::fill(&storage, &session, count))?;
     // The same file for both.
-    block_on(storage.close())?;
-    let storage = block_on(Storage::open(&url))?;
-    let raw = Raw::open(&folder.path().join("craftx.db"))?;
+    let by_hand = by_hand(Raw::open(&folder.path().join("craftx.db"))?);
     let each = settings.scaled(200);
     let pairs = Pairs::measure(
-        settings.rounds(41),
+        settings.rounds(101),
         |_| timed(|| read_last(&storage, session.as_str(), each)),
-        |_| {
-            timed(|| {
-                for _ in 0..each {
-                    black_box(raw.last(session.as_str(), LAST)?);
-                }
-                Ok(())
-            })
-        },
+        |_| timed(|| (0..each).try_for_each(|_| by_hand(session.as_str()).map(|rows| drop(black_box(rows))))),
     )?;
     block_on(storage.close())?;
     Ok(Row::Measured {
         what: format!("SQLite, last {LAST} of {count} messages"),
         craftx: time(pairs.a(each)),
-        baseline: format!("raw rusqlite, the same SQL, into strings: {}", time(pairs.b(each))),
+        baseline: format!("{how}: {}", time(pairs.b(each))),
         value: Value::Times(pairs.a_over_b()),
         goal: Goal::AtMost(Value::Times(1.3)),
     })

@@ -22,19 +22,28 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Rewrite {
     path: PathBuf,
-    /// Whether the array is written to a second file, which then takes the place of the first: what it takes to survive a
-    /// crash in the middle of a write.
-    safe: bool,
+    how: How,
+}
+
+/// What a write survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// Nothing is synced.
+    Unsynced,
+    /// The loss of power after the write, not in the middle of it.
+    Synced,
+    /// The loss of power at any time: the array is written to a second file, which then takes the place of the first.
+    Safe,
 }
 
 impl Rewrite {
-    pub(crate) fn new(folder: &Path, safe: bool) -> Outcome<Self> {
+    pub(crate) fn new(folder: &Path, how: How) -> Outcome<Self> {
         let path = folder.join("array.json");
         std::fs::write(&path, "[]")?;
-        Ok(Self { path, safe })
+        Ok(Self { path, how })
     }
 
-    /// Appends message `n`, with one sync of the file (and one of the folder, if safe).
+    /// Appends message `n`.
     pub(crate) fn append(&self, n: usize) -> Outcome<()> {
         let mut entries: Vec<Entry> = serde_json::from_slice(&std::fs::read(&self.path)?)?;
         entries.push(Entry {
@@ -44,11 +53,13 @@ impl Rewrite {
             created_at: "2025-06-28T00:33:47.214584".to_owned(),
         });
         let bytes = serde_json::to_vec(&entries)?;
-        let written = if self.safe { self.path.with_extension("new") } else { self.path.clone() };
+        let written = if self.how == How::Safe { self.path.with_extension("new") } else { self.path.clone() };
         let mut file = File::create(&written)?;
         file.write_all(&bytes)?;
-        file.sync_data()?;
-        if self.safe {
+        if self.how != How::Unsynced {
+            file.sync_data()?;
+        }
+        if self.how == How::Safe {
             std::fs::rename(&written, &self.path)?;
             File::open(self.path.parent().ok_or("the path has a folder")?)?.sync_data()?;
         }
