@@ -67,4 +67,5 @@ pub use request::{
 pub use stack::{Stack, StackBuilder};
 pub use stamp::Stamp;
 pub use time::Time;
+pub use uuid::Uuid;
 pub use validate::{Limits, Validate};
