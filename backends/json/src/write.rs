@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use craftx_core::union::{Plan, Planned};
-use craftx_core::{Context, Error, Record, Result, Retry, SessionId, WriteOptions, Written, json};
+use craftx_core::union::Plan;
+use craftx_core::{Context, Error, Message, Record, Result, Retry, SessionId, WriteOptions, Written, json};
 
 use crate::cache::Slot;
 use crate::error::io_error;
@@ -259,7 +259,7 @@ impl Batch {
         };
         index.wrote(self.header.take(), &self.bytes, self.starts.len() as u64);
         index.durable_to = index.log.end;
-        let place = |number: usize, _: &Planned| match self.starts.get(number) {
+        let place = |number: usize, _: &Message| match self.starts.get(number) {
             Some((offset, len)) => Place::Log { offset: start + offset, len: *len },
             None => Place::Log { offset: start, len: 0 },
         };

@@ -27,6 +27,7 @@
 //!   [`compact`](craftx_core::Backend::compact).
 //! - A file of another program is refused and not changed; so is a file that a newer release wrote.
 
+mod alarm;
 mod apply;
 mod backend;
 mod body;
@@ -51,7 +52,8 @@ use std::sync::Arc;
 use craftx_core::Registry;
 
 pub use backend::Sqlite;
-pub use config::{Durability, SqliteConfig};
+pub use config::SqliteConfig;
+pub use craftx_core::Durability;
 
 /// Adds the scheme `sqlite` to a registry: `sqlite:PATH?durability=power-loss&readers=4&max_wal_bytes=268435456`.
 ///

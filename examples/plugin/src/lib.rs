@@ -22,6 +22,7 @@ pub struct Journal(PathBuf, Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     lock: Option<File>, // held while the journal is open
+    closed: bool,       // for good
     id: String,
     sessions: BTreeMap<(Tenant, SessionId), (SessionSet<Message>, SystemTime)>, // and when each was written last
 }
@@ -36,7 +37,8 @@ impl Journal {
     fn state(&self, cx: &Context, open: bool) -> Result<MutexGuard<'_, State>> {
         cx.check_deadline()?;
         let state = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        if open && state.lock.is_none() { Err(Error::new(ErrorKind::Closed, "it is not open")) } else { Ok(state) }
+        let open = !state.closed && (!open || state.lock.is_some());
+        if open { Ok(state) } else { Err(Error::new(ErrorKind::Closed, "it is not open")) }
     }
 }
 
@@ -66,7 +68,7 @@ impl Backend for Journal {
         for (index, line) in whole.lines().enumerate().skip(1) {
             let (key, updated, records) = parse(line).ok_or_else(|| corrupted(index + 1))?;
             let (set, last) = new.sessions.entry(key).or_insert_with(|| (SessionSet::new(), updated));
-            records.iter().for_each(|record| set.replay(record, record.encode().digest(), body(record)));
+            records.iter().for_each(|record| set.replay(record, record.encode().digest(), Message::clone));
             *last = updated;
         }
         if mode != Prepare::Check {
@@ -88,7 +90,7 @@ impl Backend for Journal {
             stored.map_err(|error| failed(error).maybe_applied().during("write"))?;
             *updated = now;
         }
-        Ok(set.commit(&plan, |_, planned| body(&planned.record)))
+        Ok(set.commit(&plan, |_, message| message.clone()))
     }
     async fn load(&self, cx: &Context, id: &SessionId, query: &MessageQuery) -> Result<Messages> {
         let state = self.state(cx, true)?;
@@ -150,7 +152,7 @@ impl Backend for Journal {
         Ok(Status::new(id, "journal", format!("journal:{}", self.0.display()), self.capabilities()))
     }
     async fn close(&self, _: &Context) -> Result<()> {
-        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = State { closed: true, ..State::default() };
         Ok(())
     }
 }
@@ -175,10 +177,6 @@ fn parse(line: &str) -> Option<((Tenant, SessionId), SystemTime, Vec<Record>)> {
     let updated = UNIX_EPOCH + Duration::from_millis(parts.next()?.parse().ok()?);
     let key = (Tenant::new(parts.next()?).ok()?, SessionId::new(parts.next()?).ok()?);
     Some((key, updated, parts.map(Record::decode).collect::<Result<_>>().ok()?))
-}
-
-fn body(record: &Record) -> Message {
-    if let Record::Message(message) = record { message.clone() } else { Message::new(record.stamp(), Role::System, "") }
 }
 
 fn checksum(text: &str) -> String {
