@@ -5,7 +5,7 @@ use std::sync::Arc;
 use craftx::{SessionId, Storage};
 use futures_executor::block_on;
 
-use crate::raw::Raw;
+use crate::raw::{Raw, RawThread};
 use crate::rewrite::{How, Rewrite};
 use crate::rounds::{Pairs, timed};
 use crate::row::{Goal, Row, Value, time};
@@ -24,20 +24,37 @@ fn sqlite_and_raw(folder: &std::path::Path) -> Outcome<(Storage, Raw)> {
 }
 
 pub(crate) fn one_writer(settings: &Settings) -> Outcome<Row> {
+    one_against(settings, "raw rusqlite, one commit a message, on the thread that asks", |mut raw, sid| {
+        Box::new(move |n| raw.append(sid, std::iter::once(n)))
+    })
+}
+
+pub(crate) fn one_writer_thread(settings: &Settings) -> Outcome<Row> {
+    one_against(settings, "raw rusqlite, one commit a message, on a thread of its own", |raw, sid| {
+        let thread = RawThread::new(raw);
+        Box::new(move |n| thread.append(sid, n))
+    })
+}
+
+/// Appends a message by hand.
+type ByHand = Box<dyn FnMut(usize) -> Outcome<()>>;
+
+fn one_against(settings: &Settings, how: &str, by_hand: impl FnOnce(Raw, i64) -> ByHand) -> Outcome<Row> {
     let folder = settings.folder()?;
-    let (storage, mut raw) = sqlite_and_raw(folder.path())?;
+    let (storage, raw) = sqlite_and_raw(folder.path())?;
     let sid = raw.add_session("a")?;
+    let mut by_hand = by_hand(raw, sid);
     let each = FEW;
     let pairs = Pairs::measure(
         settings.scaled(1_000),
         |round| timed(|| block_on(append(&storage, "a", round * each, each))),
-        |round| timed(|| (round * each..(round + 1) * each).try_for_each(|n| raw.append(sid, std::iter::once(n)))),
+        |round| timed(|| (round * each..(round + 1) * each).try_for_each(&mut by_hand)),
     )?;
     block_on(storage.close())?;
     Ok(Row::Measured {
         what: "SQLite, one writer, one message a call, durable".into(),
         craftx: format!("{} a message", time(pairs.a(each))),
-        baseline: format!("raw rusqlite, one commit a message: {}", time(pairs.b(each))),
+        baseline: format!("{how}: {}", time(pairs.b(each))),
         value: Value::Times(1.0 / pairs.median_a_over_b()),
         goal: Goal::AtLeast(Value::Times(0.9)),
     })

@@ -38,8 +38,9 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 type Bench = fn(&Settings) -> Outcome<Row>;
 
 /// Every row by its name, in the order of the table.
-const BENCHES: [(&str, Bench); 16] = [
+const BENCHES: [(&str, Bench); 17] = [
     ("sqlite-one-writer", appends::one_writer),
+    ("sqlite-one-writer-thread", appends::one_writer_thread),
     ("sqlite-64-writers", appends::many_writers),
     ("sqlite-append-long", appends::sqlite_long),
     ("json-append-long", appends::json_long),

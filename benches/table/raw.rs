@@ -114,17 +114,19 @@ impl Raw {
 /// block the thread of its caller.
 #[derive(Debug)]
 pub(crate) struct RawThread {
-    ask: mpsc::Sender<(String, usize)>,
+    ask: mpsc::Sender<Work>,
     answer: mpsc::Receiver<Vec<Row>>,
 }
 
+type Work = Box<dyn FnOnce(&mut Raw) -> Outcome<Vec<Row>> + Send>;
+
 impl RawThread {
-    pub(crate) fn new(raw: Raw) -> Self {
-        let (ask, asked) = mpsc::channel::<(String, usize)>();
+    pub(crate) fn new(mut raw: Raw) -> Self {
+        let (ask, asked) = mpsc::channel::<Work>();
         let (reply, answer) = mpsc::channel();
         std::thread::spawn(move || {
-            for (session, count) in asked {
-                if reply.send(raw.last(&session, count).expect("the rows are read")).is_err() {
+            for work in asked {
+                if reply.send(work(&mut raw).expect("the work succeeds")).is_err() {
                     break;
                 }
             }
@@ -132,8 +134,19 @@ impl RawThread {
         Self { ask, answer }
     }
 
+    /// As [`Raw::last`].
     pub(crate) fn last(&self, session: &str, count: usize) -> Outcome<Vec<Row>> {
-        self.ask.send((session.to_owned(), count))?;
+        let session = session.to_owned();
+        self.run(Box::new(move |raw| raw.last(&session, count)))
+    }
+
+    /// As [`Raw::append`], of one message.
+    pub(crate) fn append(&self, sid: i64, n: usize) -> Outcome<()> {
+        self.run(Box::new(move |raw| raw.append(sid, std::iter::once(n)).map(|()| Vec::new()))).map(drop)
+    }
+
+    fn run(&self, work: Work) -> Outcome<Vec<Row>> {
+        self.ask.send(work).map_err(|_| "the thread is gone")?;
         Ok(self.answer.recv()?)
     }
 }
