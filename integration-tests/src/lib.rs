@@ -1,1 +1,3 @@
-//! Begun.
+//! What the tests of craftx as a whole share with the programs that they start.
+
+pub mod faults;

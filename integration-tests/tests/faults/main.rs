@@ -1,0 +1,12 @@
+//! Faults: what was acknowledged is there, whatever happens to the process, the disk or the power.
+//!
+//! Short by default; `CRAFTX_FAULTS=long` does as much as `docs/reliability.md` tells. Every run prints its seed;
+//! `CRAFTX_FAULTS_SEED` repeats it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![cfg(unix)]
+
+mod kill;
+mod ledger;
+mod size;
+mod state;
+mod worker;
