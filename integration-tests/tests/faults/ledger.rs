@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::state::{self, SessionState};
 
-/// More writes of unknown outcome than this would make the check slow and weak.
-const MOST_DOUBTS: usize = 6;
+/// Of how many batches that cannot be seen it is tried whether they are there and dead.
+const MOST_DEAD: usize = 6;
 
 /// Follows workers of one seed on one store.
 pub(crate) struct Ledger {
@@ -78,7 +78,6 @@ impl Ledger {
         let doubtful = std::mem::take(&mut self.doubtful);
         for key in keys() {
             let doubts: Vec<Batch> = doubtful.iter().map(|n| self.batch(*n)).filter(|batch| batch.key == key).collect();
-            assert!(doubts.len() <= MOST_DOUBTS, "{} writes of unknown outcome", doubts.len());
             self.settle(key, &found[&key], doubts)?;
         }
         Ok(())
@@ -86,30 +85,30 @@ impl Ledger {
 
     /// Finds out which batches of unknown outcome explain what a session holds.
     fn settle(&mut self, key: Key, found: &SessionState, doubts: Vec<Batch>) -> Result<(), String> {
+        // What can be seen was applied. What cannot be seen was not, or is dead.
+        let (seen, unseen): (Vec<_>, Vec<_>) = doubts.into_iter().partition(|batch| found.shows(batch));
         let mut first = None;
-        for applied in 0..1_u32 << doubts.len() {
-            let is_applied = |index: usize| applied & (1 << index) != 0;
-            let model: DynBackend = if applied == 0 { Arc::clone(&self.settled) } else { copy(&self.settled, key) };
-            for (_, batch) in doubts.iter().enumerate().filter(|(index, _)| is_applied(*index)) {
-                batch.write(&model).unwrap();
-            }
-            let expected = state::read(&*model).unwrap().remove(&key).unwrap();
+        for dead in 0..1_u32 << unseen.len().min(MOST_DEAD) {
+            let is_dead = |index: usize| index < MOST_DEAD && dead & (1 << index) != 0;
+            let model = if seen.is_empty() && dead == 0 { Arc::clone(&self.settled) } else { copy(&self.settled, key) };
+            let applied = unseen.iter().enumerate().filter(|(index, _)| is_dead(*index)).map(|(_, batch)| batch);
+            seen.iter().chain(applied).for_each(|batch| drop(batch.write(&model).unwrap()));
+            let expected = state::read_session(&*model, key).unwrap();
             if expected != *found {
                 first.get_or_insert_with(|| state::difference(found, &expected));
                 continue;
             }
-            for (index, batch) in doubts.into_iter().enumerate() {
-                if is_applied(index) {
-                    batch.write(&self.settled).unwrap();
-                    self.turned_out.0 += 1;
-                } else {
-                    self.refused.push(batch.number);
-                    self.turned_out.1 += 1;
-                }
+            let (dead, not): (Vec<_>, Vec<_>) = unseen.iter().enumerate().partition(|(index, _)| is_dead(*index));
+            for batch in seen.iter().chain(dead.iter().map(|(_, batch)| *batch)) {
+                batch.write(&self.settled).unwrap();
             }
+            self.turned_out.0 += (seen.len() + dead.len()) as u64;
+            self.turned_out.1 += not.len() as u64;
+            self.refused.extend(not.iter().map(|(_, batch)| batch.number));
             return Ok(());
         }
-        Err(format!("session {key:?}: {}; {} writes of unknown outcome", first.unwrap_or_default(), doubts.len()))
+        let doubts = seen.len() + unseen.len();
+        Err(format!("session {key:?}: {}; {doubts} writes of unknown outcome", first.unwrap_or_default()))
     }
 
     /// Writes again whatever was not acknowledged, and some of what was: everything must then be there, once.
@@ -122,11 +121,6 @@ impl Ledger {
             batch.write(&self.settled).unwrap();
         }
         self.check(&**store)
-    }
-
-    /// How many were refused, or turned out not to be applied, and were not written again.
-    pub(crate) fn not_applied(&self) -> usize {
-        self.refused.len()
     }
 }
 

@@ -7,6 +7,8 @@
 
 mod kill;
 mod ledger;
+mod nth_call;
 mod size;
 mod state;
+mod tools;
 mod worker;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use craftx_core::{Backend, ErrorKind, Message, MessageQuery, Metadata, Result, SessionId, SessionQuery, Stamp};
-use craftx_integration_tests::faults::{Key, keys, system};
+use craftx_integration_tests::faults::{Batch, Key, keys, system};
 use futures_executor::block_on;
 
 /// One session.
@@ -20,7 +20,19 @@ pub(crate) type State = BTreeMap<Key, SessionState>;
 
 /// Reads everything.
 pub(crate) fn read(store: &dyn Backend) -> Result<State> {
-    keys().into_iter().map(|key| block_on(session(store, key)).map(|state| (key, state))).collect()
+    keys().into_iter().map(|key| read_session(store, key).map(|state| (key, state))).collect()
+}
+
+/// Reads one session.
+pub(crate) fn read_session(store: &dyn Backend, key: Key) -> Result<SessionState> {
+    block_on(session(store, key))
+}
+
+impl SessionState {
+    /// Whether any record of a batch is there.
+    pub(crate) fn shows(&self, batch: &Batch) -> bool {
+        batch.records.iter().any(|record| self.records.contains(record.encode().as_str()))
+    }
 }
 
 async fn session(store: &dyn Backend, key: Key) -> Result<SessionState> {

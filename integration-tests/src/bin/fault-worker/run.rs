@@ -1,6 +1,8 @@
 //! `run`: writes batch after batch, reads, compacts, closes and opens again.
 
-use craftx_core::{Compact, DynBackend, Error, MessageQuery, Outcome, SessionId};
+use std::collections::BTreeSet;
+
+use craftx_core::{Compact, DynBackend, Error, ErrorKind, MessageQuery, Outcome, SessionId};
 use craftx_integration_tests::faults::{Batch, Bug, Told, Work, open, planted, system};
 use futures_executor::block_on;
 
@@ -46,10 +48,13 @@ impl Run {
     /// Does everything, whatever fails. Whether that is right is for the test to judge.
     pub(crate) fn work(&self) -> Result<(), String> {
         let Some(mut store) = self.opened()? else { return tell(&Told::End) };
+        let mut there = BTreeSet::new();
         for number in self.from..self.from + self.count {
             let batch = self.work.batch(number).map_err(|error| error.to_string())?;
-            self.write(&store, &batch)?;
-            self.read(&store, &batch)?;
+            if self.write(&store, &batch)? {
+                there.insert(batch.key);
+            }
+            self.read(&store, &batch, there.contains(&batch.key))?;
             let is_time = |every: u64| every > 0 && number % every == every - 1;
             if is_time(self.compact) {
                 let session = SessionId::new(batch.key.1).map_err(|error| error.to_string())?;
@@ -80,22 +85,27 @@ impl Run {
         }
     }
 
-    fn write(&self, store: &DynBackend, batch: &Batch) -> Result<(), String> {
+    /// Says whether it was acknowledged.
+    fn write(&self, store: &DynBackend, batch: &Batch) -> Result<bool, String> {
         tell(&Told::Trying(batch.number))?;
-        tell(&match batch.write(store) {
+        let written = batch.write(store);
+        let acknowledged = written.is_ok();
+        tell(&match written {
             Ok(_) => Told::Acknowledged(batch.number),
             Err(error) => Told::Failed {
                 batch: batch.number,
                 maybe_applied: error.outcome() == Outcome::Unknown,
                 kind: error.kind().as_str().to_owned(),
             },
-        })
+        })?;
+        Ok(acknowledged)
     }
 
-    fn read(&self, store: &DynBackend, batch: &Batch) -> Result<(), String> {
+    /// Reads the session; that it does not exist is an answer unless something was acknowledged.
+    fn read(&self, store: &DynBackend, batch: &Batch, is_there: bool) -> Result<(), String> {
         let session = batch.session().map_err(|error| error.to_string())?;
         let loaded = block_on(store.load(&batch.context(), &session, &MessageQuery::newest_first().limit(5)));
-        told_else("load", loaded.err())
+        told_else("load", loaded.err().filter(|error| is_there || error.kind() != ErrorKind::NotFound))
     }
 
     fn close(&self, store: &DynBackend) -> Result<(), String> {
