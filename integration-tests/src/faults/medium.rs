@@ -51,10 +51,18 @@ pub fn system(tenant: &str) -> Context {
 /// # Errors
 /// What `prepare` says.
 pub fn open(url: &str) -> Result<DynBackend> {
+    futures_executor::block_on(opened(url))
+}
+
+/// As [`open`], within a future.
+///
+/// # Errors
+/// What `prepare` says.
+pub async fn opened(url: &str) -> Result<DynBackend> {
     let mut registry = Registry::new();
     craftx_json::register(&mut registry);
     craftx_sqlite::register(&mut registry);
     let store = registry.build(&Location::parse(url)?)?;
-    futures_executor::block_on(store.prepare(&system("default"), Prepare::Migrate))?;
+    store.prepare(&system("default"), Prepare::Migrate).await?;
     Ok(store)
 }

@@ -10,7 +10,7 @@ mod work;
 mod wrong;
 
 pub use dice::Dice;
-pub use medium::{Medium, open, system};
+pub use medium::{Medium, open, opened, system};
 pub use told::Told;
 pub use work::{Batch, Key, Work, keys};
 pub use wrong::{Bug, planted};

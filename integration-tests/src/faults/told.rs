@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use craftx_core::{Error, Outcome};
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -27,6 +29,20 @@ pub enum Told {
     Count(String, u64),
     /// Everything was done, whether it failed or not.
     End,
+}
+
+impl Told {
+    /// What became of a write.
+    pub fn answer(batch: u64, error: Option<&Error>) -> Self {
+        match error {
+            None => Self::Acknowledged(batch),
+            Some(error) => Self::Failed {
+                batch,
+                maybe_applied: error.outcome() == Outcome::Unknown,
+                kind: error.kind().as_str().to_owned(),
+            },
+        }
+    }
 }
 
 impl fmt::Display for Told {

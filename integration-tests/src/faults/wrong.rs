@@ -9,7 +9,7 @@ use craftx_core::{
     WriteOptions, Written, async_trait,
 };
 
-use super::open;
+use super::{open, opened};
 
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Backend for Wrong {
             }
             Bug::ForgetsFailures => match self.inner().write(cx, session, records, options).await {
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    let again = open(&self.url)?;
+                    let again = opened(&self.url).await?;
                     *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&again);
                     again.write(cx, session, records, options).await
                 }

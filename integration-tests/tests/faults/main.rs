@@ -5,9 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![cfg(unix)]
 
+mod failing_sync;
+mod full_disk;
 mod kill;
 mod ledger;
 mod nth_call;
+mod power_loss;
 mod size;
 mod state;
 mod tools;

@@ -1,5 +1,6 @@
 //! Works on a store and tells what it does, until it is done or killed. Started by the fault tests.
 
+mod fill;
 mod run;
 
 use std::io::Write;
@@ -7,12 +8,15 @@ use std::process::ExitCode;
 
 use craftx_integration_tests::faults::Told;
 
-const USAGE: &str = "usage: fault-worker run URL SEED FROM COUNT [compact=N] [reopen=N] [bug=NAME]";
+pub(crate) const USAGE: &str = "usage:
+  fault-worker run URL SEED FROM COUNT [compact=N] [reopen=N] [bug=NAME]
+  fault-worker fill URL SEED FOLDER CYCLES";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first() {
         Some((task, rest)) if task == "run" => run::Run::parse(rest).and_then(|run| run.work()),
+        Some((task, rest)) if task == "fill" => fill::fill(rest),
         _ => Err(USAGE.to_owned()),
     };
     match done {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use craftx_core::{Compact, DynBackend, Error, ErrorKind, MessageQuery, Outcome, SessionId};
+use craftx_core::{Compact, DynBackend, Error, ErrorKind, MessageQuery, SessionId};
 use craftx_integration_tests::faults::{Batch, Bug, Told, Work, open, planted, system};
 use futures_executor::block_on;
 
@@ -89,16 +89,8 @@ impl Run {
     fn write(&self, store: &DynBackend, batch: &Batch) -> Result<bool, String> {
         tell(&Told::Trying(batch.number))?;
         let written = batch.write(store);
-        let acknowledged = written.is_ok();
-        tell(&match written {
-            Ok(_) => Told::Acknowledged(batch.number),
-            Err(error) => Told::Failed {
-                batch: batch.number,
-                maybe_applied: error.outcome() == Outcome::Unknown,
-                kind: error.kind().as_str().to_owned(),
-            },
-        })?;
-        Ok(acknowledged)
+        tell(&Told::answer(batch.number, written.as_ref().err()))?;
+        Ok(written.is_ok())
     }
 
     /// Reads the session; that it does not exist is an answer unless something was acknowledged.
