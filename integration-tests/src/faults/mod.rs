@@ -4,13 +4,15 @@
 //! test knows what a store must hold when it knows which batches were acknowledged ([`Told`]).
 
 mod dice;
+mod event;
 mod medium;
 mod told;
 mod work;
 mod wrong;
 
 pub use dice::Dice;
+pub use event::{Call, Event};
 pub use medium::{Medium, open, opened, system};
 pub use told::Told;
 pub use work::{Batch, Key, Work, keys};
-pub use wrong::{Bug, planted};
+pub use wrong::{Bug, opened_with};

@@ -1,12 +1,13 @@
 //! Planted bugs: stores that must not pass.
 
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use craftx_core::{
-    Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, DynBackend, ErrorKind, Hit, MessageQuery,
-    Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant,
-    WriteOptions, Written, async_trait,
+    Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, DynBackend, Error, ErrorKind, Hit,
+    MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status,
+    Tenant, WriteOptions, Written, async_trait,
 };
 
 use super::{open, opened};
@@ -20,26 +21,40 @@ pub enum Bug {
     Piecemeal,
     /// When a write fails it is tried again on a new handle, and the caller never learns of it.
     ForgetsFailures,
+    /// A write whose future is dropped leaves the store locked.
+    KeepsItsLock,
+    /// Every other read is answered with what the last one found.
+    ReadsTheOld,
 }
 
 impl FromStr for Bug {
     type Err = String;
 
     fn from_str(name: &str) -> std::result::Result<Self, String> {
-        [Self::EarlyAcknowledgement, Self::Piecemeal, Self::ForgetsFailures]
+        [Self::EarlyAcknowledgement, Self::Piecemeal, Self::ForgetsFailures, Self::KeepsItsLock, Self::ReadsTheOld]
             .into_iter()
             .find(|bug| format!("{bug:?}") == name)
             .ok_or_else(|| format!("there is no bug `{name}`"))
     }
 }
 
-/// The store of a URL, with a bug.
+/// The store of a URL, perhaps with a bug.
 ///
 /// # Errors
 /// What `prepare` says.
-pub fn planted(bug: Bug, url: &str) -> Result<DynBackend> {
-    let inner = Mutex::new(open(url)?);
-    Ok(Arc::new(Wrong { bug, url: url.to_owned(), inner, held_back: Mutex::default() }))
+pub fn opened_with(url: &str, bug: Option<Bug>) -> Result<DynBackend> {
+    let store = open(url)?;
+    Ok(match bug {
+        None => store,
+        Some(bug) => Arc::new(Wrong {
+            bug,
+            url: url.to_owned(),
+            inner: Mutex::new(store),
+            held_back: Mutex::default(),
+            is_locked: AtomicBool::new(false),
+            last: Mutex::default(),
+        }),
+    })
 }
 
 type Held = (Context, SessionId, Vec<Record>, WriteOptions);
@@ -50,6 +65,8 @@ struct Wrong {
     url: String,
     inner: Mutex<DynBackend>,
     held_back: Mutex<Option<Held>>,
+    is_locked: AtomicBool,
+    last: Mutex<Option<(SessionId, Messages)>>,
 }
 
 impl Wrong {
@@ -102,11 +119,31 @@ impl Backend for Wrong {
                 }
                 written => written,
             },
+            Bug::KeepsItsLock => {
+                if self.is_locked.swap(true, Ordering::AcqRel) {
+                    return Err(Error::new(ErrorKind::Locked, "somebody went away with the lock"));
+                }
+                let written = self.inner().write(cx, session, records, options).await;
+                self.is_locked.store(false, Ordering::Release);
+                written
+            }
+            Bug::ReadsTheOld => self.inner().write(cx, session, records, options).await,
         }
     }
 
     async fn load(&self, cx: &Context, session: &SessionId, query: &MessageQuery) -> Result<Messages> {
-        self.inner().load(cx, session, query).await
+        if self.bug != Bug::ReadsTheOld {
+            return self.inner().load(cx, session, query).await;
+        }
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match last {
+            Some((of, messages)) if of == *session => Ok(messages),
+            _ => {
+                let messages = self.inner().load(cx, session, query).await?;
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((session.clone(), messages.clone()));
+                Ok(messages)
+            }
+        }
     }
 
     async fn records(

@@ -5,12 +5,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![cfg(unix)]
 
+mod dropped;
 mod failing_sync;
 mod full_disk;
+mod history;
 mod kill;
 mod ledger;
 mod nth_call;
 mod power_loss;
+mod processes;
 mod size;
 mod state;
 mod tools;

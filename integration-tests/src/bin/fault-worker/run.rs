@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use craftx_core::{Compact, DynBackend, Error, ErrorKind, MessageQuery, SessionId};
-use craftx_integration_tests::faults::{Batch, Bug, Told, Work, open, planted, system};
+use craftx_integration_tests::faults::{Batch, Bug, Told, Work, opened_with, system};
 use futures_executor::block_on;
 
 use crate::tell;
@@ -75,11 +75,7 @@ impl Run {
     }
 
     fn opened(&self) -> Result<Option<DynBackend>, String> {
-        let opened = match self.bug {
-            Some(bug) => planted(bug, &self.url),
-            None => open(&self.url),
-        };
-        match opened {
+        match opened_with(&self.url, self.bug) {
             Ok(store) => tell(&Told::Open).map(|()| Some(store)),
             Err(error) => told_else("prepare", Some(error)).map(|()| None),
         }
