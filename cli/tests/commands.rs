@@ -226,9 +226,16 @@ fn wrong_words_are_told_with_exit_code_2() {
         }
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing is made before the words are right");
     }
-    for store in ["nope:x", "json:x?durabilty=power-loss", "sqlite:", "plain"] {
-        let run = Place::new(store).run(&["list"]);
-        assert_eq!(run.code, 2, "{run:?}");
+    for store in
+        ["nope:x", "json:x?durabilty=power-loss", "sqlite:", "plain", "json:a_file", "json:a_file/x", "sqlite:a_file"]
+    {
+        let place = Place::new(store);
+        place.write("a_file", "of another program");
+        for words in [&["list"][..], &["append", "s", "x"]] {
+            let run = place.run(words);
+            assert!(run.code == 2 || (store == "sqlite:a_file" && run.code == 1), "{run:?}");
+        }
+        assert_eq!(std::fs::read_to_string(place.path().join("a_file")).unwrap(), "of another program");
     }
     assert!(Place::new("json:x").ok(&["--help"]).contains("Usage"));
 }

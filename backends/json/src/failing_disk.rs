@@ -134,7 +134,9 @@ fn a_failed_sync_poisons_the_store_and_reads_go_on() {
     let rig = Rig::new();
     rig.write(0..3).unwrap();
     rig.fail(Sync, 0, io::ErrorKind::Other);
-    assert_error(&rig.write(3..4).unwrap_err(), ErrorKind::Unavailable, Outcome::Unknown);
+    let error = rig.write(3..4).unwrap_err();
+    assert_error(&error, ErrorKind::Unavailable, Outcome::Unknown);
+    assert_eq!(error.retry(), Retry::Never, "not on this store");
     rig.disk.faults.heal();
     // A sync would succeed now, and acknowledge what may never have reached the disk.
     let error = rig.write(3..4).unwrap_err();

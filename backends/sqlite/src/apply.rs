@@ -62,7 +62,7 @@ fn touched(conn: &Connection, row: &SessionRow, records: &[Record]) -> Sql<Sessi
     let mut set = SessionSet::new();
     let mut add = |record: Record| {
         let digest = record.encode().digest();
-        set.replay(&record, digest, ());
+        set.replay(&record, digest, |_| ());
     };
     if let Some(cleared) = row.cleared {
         add(cleared.record());

@@ -116,5 +116,6 @@ impl Batch {
 }
 
 fn filler(dice: &mut Dice, length: u64) -> String {
-    (0..length).map(|_| char::from(b"abcdefghijklmnop qrstuvwxyz\n\"\\"[(dice.next() % 30) as usize])).collect()
+    let letters = "abcdefghijklmnop qrstuvwxyz\n\"\\";
+    (0..length).filter_map(|_| letters.chars().nth(dice.below(letters.len() as u64) as usize)).collect()
 }

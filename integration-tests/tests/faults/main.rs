@@ -2,7 +2,14 @@
 //!
 //! Short by default; `CRAFTX_FAULTS=long` does as much as `docs/reliability.md` tells. Every run prints its seed;
 //! `CRAFTX_FAULTS_SEED` repeats it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
 #![cfg(unix)]
 
 mod dropped;

@@ -84,11 +84,7 @@ pub(crate) fn set(store: &dyn Backend, cx: &Context, session: &SessionId) -> Vec
     loop {
         let changes = run(store.records(cx, session, from.as_ref(), Some(2))).unwrap();
         for record in &changes.items {
-            let body = match record {
-                Record::Message(message) => message.clone(),
-                other => Message::new(other.stamp(), Role::System, ""),
-            };
-            set.replay(record, record.encode().digest(), body);
+            set.replay(record, record.encode().digest(), Message::clone);
         }
         given.extend(changes.items);
         from = Some(changes.next);
