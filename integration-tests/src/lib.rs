@@ -1,3 +1,4 @@
 //! What the tests of craftx as a whole share with the programs that they start.
 
 pub mod faults;
+pub mod fuzz;
