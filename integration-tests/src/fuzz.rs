@@ -30,5 +30,8 @@ pub fn name(bytes: &[u8]) {
     }
 }
 
-/// Every target, with the folder of its corpus.
-pub const TARGETS: [(&str, fn(&[u8])); 3] = [("record", record), ("recovery", recovery), ("name", name)];
+/// A target by the name of the folder of its corpus.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 3] = [("record", record), ("recovery", recovery), ("name", name)];

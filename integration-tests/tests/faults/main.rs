@@ -21,6 +21,7 @@ mod ledger;
 mod nth_call;
 mod power_loss;
 mod processes;
+mod short_write;
 mod size;
 mod state;
 mod tools;

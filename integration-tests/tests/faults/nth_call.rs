@@ -97,10 +97,11 @@ fn observe(
     medium: Medium,
     folder: &Path,
     expression: &str,
+    options: &[&str],
 ) -> Result<(Vec<Told>, String), String> {
     let log = folder.with_extension("log");
     let mut words = strace(medium, folder, &log, expression);
-    words.extend(run(&medium.url(folder, ""), ledger.work.seed, 0, BATCHES, &OPTIONS));
+    words.extend(run(&medium.url(folder, ""), ledger.work.seed, 0, BATCHES, options));
     let (told, status) = Worker::start(&words).finish();
     told.iter().for_each(|told| ledger.heard(told));
     let log_text = fs::read_to_string(&log).unwrap();
@@ -115,7 +116,8 @@ fn observe(
 fn calls(medium: Medium, seed: u64) -> Vec<u64> {
     let count = |calls: &str| {
         let folder = tempfile::tempdir().unwrap();
-        let (_, log) = observe(&mut Ledger::new(seed), medium, folder.path(), &format!("trace={calls}")).unwrap();
+        let (_, log) =
+            observe(&mut Ledger::new(seed), medium, folder.path(), &format!("trace={calls}"), &OPTIONS).unwrap();
         let mut threads: BTreeMap<&str, u64> = BTreeMap::new();
         let lines = log.lines().filter(|line| line.contains('(') && !line.contains("resumed>"));
         lines.for_each(|line| *threads.entry(line.split(' ').next().unwrap()).or_default() += 1);
@@ -139,10 +141,10 @@ fn points(medium: Medium, seed: u64) -> Vec<Point> {
 }
 
 /// Tries one point, and says whether the fault came to pass.
-fn try_point(medium: Medium, seed: u64, point: &Point, sums: &mut Sums) -> Result<bool, String> {
+fn try_point(medium: Medium, seed: u64, point: &Point, options: &[&str], sums: &mut Sums) -> Result<bool, String> {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::new(seed);
-    let (told, log) = observe(&mut ledger, medium, folder.path(), &point.inject())?;
+    let (told, log) = observe(&mut ledger, medium, folder.path(), &point.inject(), options)?;
     ledger.gone();
     for told in &told {
         let kind = match told {
@@ -177,7 +179,7 @@ fn every_error_is_survived(medium: Medium) {
     let enough = if is_long() { all as u64 } else { SHORT };
     let mut sums = Sums::default();
     for point in &points {
-        match try_point(medium, trial.seed, point, &mut sums) {
+        match try_point(medium, trial.seed, point, &OPTIONS, &mut sums) {
             Ok(true) => sums.add("faults", 1),
             // Threads do not share their work in the same way each time.
             Ok(false) => sums.add("points that were not reached", 1),
@@ -200,4 +202,21 @@ fn json_survives_an_error_at_every_call() {
 #[test]
 fn sqlite_survives_an_error_at_every_call() {
     every_error_is_survived(Medium::Sqlite);
+}
+
+#[test]
+fn a_batch_that_an_error_cuts_into_pieces_is_found_out() {
+    if !has_strace("an error at the N-th call") {
+        return;
+    }
+    for medium in Medium::ALL {
+        let trial = Trial::new(format!("error at the N-th call, {medium}, Piecemeal"));
+        let points =
+            (4..=60).step_by(4).map(|number| Point { calls: FAULTS[0].0, fault: "error=EIO", number, for_ever: false });
+        let wrong = points
+            .filter_map(|point| try_point(medium, trial.seed, &point, &["bug=Piecemeal"], &mut Sums::default()).err());
+        let found = wrong.filter(|wrong| wrong.contains("messages are missing")).count();
+        trial.told(format_args!("{found} of 15 stores with this bug were found out"));
+        assert!(found >= 1);
+    }
 }
