@@ -17,7 +17,7 @@ pub fn recovery(bytes: &[u8]) {
             assert!(line.starts_with(body.as_bytes()), "a line is read as something else");
         }
     }
-    let texts: Vec<_> = bytes.split(|byte| *byte == 0xff).map(String::from_utf8_lossy).collect();
+    let texts: Vec<_> = bytes.splitn(32, |byte| *byte == 0xff).map(String::from_utf8_lossy).collect();
     let of = texts.len() as u32;
     let mut batch = Vec::new();
     for (line, text) in (1..).zip(&texts) {

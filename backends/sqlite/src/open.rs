@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use craftx_core::{Durability, Error, ErrorKind, Prepare, Result};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
 use crate::call::Deadline;
@@ -92,8 +92,11 @@ fn look(path: &Path) -> Result<Found> {
         Ok(found) if found.len() == 0 => return Ok(Found::Nothing),
         Ok(_) => {}
     }
-    let Header { application, version, tables } =
-        header(path).map_err(|error| storage(error).with("path", shown(path)))?;
+    let Header { application, version, tables } = match header(path) {
+        // Power was lost while the store was being created. SQLite undoes that when it opens the file.
+        Err(error) if is_damage(&error) && has_journal(path) => return Ok(Found::Nothing),
+        found => found.map_err(|error| storage(error).with("path", shown(path)))?,
+    };
     match application {
         schema::APPLICATION_ID => Ok(Found::Store(version)),
         // What a process leaves that is just creating the store. Looked at again before anything is changed.
@@ -128,6 +131,17 @@ fn header(path: &Path) -> rusqlite::Result<Header> {
     conn.execute_batch("BEGIN")?;
     let (application, version) = (schema::application(&conn)?, schema::version(&conn)?);
     Ok(Header { application, version, tables: tables(&conn).unwrap_or(Tables::Other) })
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+}
+
+/// Whether a rollback journal lies beside the file. Only the transactions that create a store have one.
+fn has_journal(path: &Path) -> bool {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    std::fs::metadata(journal).is_ok_and(|found| found.len() > 0)
 }
 
 fn tables(conn: &Connection) -> rusqlite::Result<Tables> {
