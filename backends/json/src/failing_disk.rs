@@ -35,6 +35,15 @@ impl Rig {
         rig
     }
 
+    /// The same folder on a new handle. The old one must refuse to write.
+    fn opened_again(self) -> Self {
+        let error = self.write(100..101).unwrap_err();
+        assert_error(&error, ErrorKind::Unavailable, Outcome::NotApplied);
+        let store = Json::on(&JsonConfig::new(self.dir.path()), self.disk.clone()).unwrap();
+        block_on(store.prepare(&self.cx, Prepare::Open)).unwrap();
+        Self { store, ..self }
+    }
+
     fn fail(&self, call: Call, skip: usize, kind: io::ErrorKind) {
         self.disk.faults.fail(call, skip, kind);
     }
@@ -201,6 +210,7 @@ fn a_failed_compaction_leaves_the_session_as_it_was() {
         assert_eq!(bytes(&rig.log()), before, "{call:?}");
         assert_eq!(rig.texts().len(), 4, "{call:?}");
         rig.disk.faults.heal();
+        let rig = if call == Sync { rig.opened_again() } else { rig };
         assert_eq!(block_on(rig.store.compact(&rig.cx, &Compact::new())).unwrap().bodies, 1, "{call:?}");
         let names: Vec<_> =
             std::fs::read_dir(rig.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

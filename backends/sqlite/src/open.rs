@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use craftx_core::{Durability, Error, ErrorKind, Prepare, Result};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
 use crate::call::Deadline;
@@ -92,8 +92,11 @@ fn look(path: &Path) -> Result<Found> {
         Ok(found) if found.len() == 0 => return Ok(Found::Nothing),
         Ok(_) => {}
     }
-    let Header { application, version, tables } =
-        header(path).map_err(|error| storage(error).with("path", shown(path)))?;
+    let Header { application, version, tables } = match header(path) {
+        // Power was lost while the store was being created. SQLite undoes that when it opens the file.
+        Err(error) if is_damage(&error) && has_journal(path) => return Ok(Found::Nothing),
+        found => found.map_err(|error| storage(error).with("path", shown(path)))?,
+    };
     match application {
         schema::APPLICATION_ID => Ok(Found::Store(version)),
         // What a process leaves that is just creating the store. Looked at again before anything is changed.
@@ -128,6 +131,17 @@ fn header(path: &Path) -> rusqlite::Result<Header> {
     conn.execute_batch("BEGIN")?;
     let (application, version) = (schema::application(&conn)?, schema::version(&conn)?);
     Ok(Header { application, version, tables: tables(&conn).unwrap_or(Tables::Other) })
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+}
+
+/// Whether a rollback journal lies beside the file. Only the transactions that create a store have one.
+fn has_journal(path: &Path) -> bool {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    std::fs::metadata(journal).is_ok_and(|found| found.len() > 0)
 }
 
 fn tables(conn: &Connection) -> rusqlite::Result<Tables> {
@@ -210,8 +224,7 @@ fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
     set_up(&writer)?;
     bring_up_to_date(&mut writer, migrate)?;
     // A hint that is refused while another process looks at the file; then it is tried again.
-    let journal: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-    if journal != "wal" {
+    if switch_the_log_on(&writer)? != "wal" {
         return Err(Fault::Sqlite(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
             None,
@@ -237,7 +250,41 @@ fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
         reader.pragma_update(None, "query_only", "ON")?;
         readers.push(reader);
     }
+    if config.durability == Durability::PowerLoss {
+        sync_names(path)?;
+    }
     Ok(Opened { id, writer, readers })
+}
+
+/// Brings the names of the database and of its log to the disk. The log stays until the last connection is closed.
+///
+/// SQLite does so too when it first syncs the log, but it takes no notice if that fails.
+fn sync_names(path: &Path) -> Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let path = resolved(path);
+    let folder = path.parent().unwrap_or(&path);
+    match std::fs::File::open(folder).and_then(|folder| folder.sync_all()) {
+        // The file system has no such call: its names need none.
+        Err(error) if matches!(error.kind(), IoKind::InvalidInput | IoKind::Unsupported) => Ok(()),
+        synced => synced.map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "the folder of the database cannot be synced")
+                .with("folder", shown(folder))
+                .because(error)
+        }),
+    }
+}
+
+/// Returns the journal mode that is on then.
+fn switch_the_log_on(conn: &Connection) -> Sql<String> {
+    let mut switch = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = switch.query([])?;
+    let mode = rows.next()?.map(|row| row.get(0)).transpose()?.unwrap_or_default();
+    // The file is changed, and can fail to be, only after the mode has been told: when the statement ends. A
+    // connection that did not notice would go on with a rollback journal, which promises less.
+    while rows.next()?.is_some() {}
+    Ok(mode)
 }
 
 fn set_up(conn: &Connection) -> Sql<()> {

@@ -256,3 +256,31 @@ fn a_crash_in_the_middle_of_a_checkpoint_is_no_damage() {
     prepare(&path("crashed.db"), Prepare::Check).unwrap();
     assert_eq!(texts(&open(&path("crashed.db")), "a").len(), 49);
 }
+
+#[test]
+fn a_store_whose_creation_was_cut_off_by_loss_of_power_is_created_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (being_created, left) = (folder.path().join("a.db"), folder.path().join("b.db"));
+    let conn = Connection::open(&being_created).unwrap();
+    // So much in one transaction that some of it is in the file before the end, and the journal beside it.
+    conn.execute_batch("PRAGMA cache_size = 1; BEGIN; CREATE TABLE t (a); CREATE TABLE u (a)").unwrap();
+    for _ in 0..100 {
+        conn.execute("INSERT INTO t VALUES (zeroblob(5000))", []).unwrap();
+    }
+    std::fs::copy(folder.path().join("a.db-journal"), folder.path().join("b.db-journal")).unwrap();
+    let mut bytes = std::fs::read(&being_created).unwrap();
+    assert!(bytes.len() > 100_000);
+    bytes[..512].fill(0);
+    std::fs::write(&left, &bytes).unwrap();
+    assert_eq!(prepare(&left, Prepare::Open).unwrap_err().kind(), ErrorKind::NotFound);
+    let store = open(&left);
+    write(&store, "a", &[message(1, "a")]).unwrap();
+    assert_eq!(texts(&store, "a"), ["a"]);
+    close(store);
+
+    // Without the journal, the same bytes are damage.
+    let damaged = folder.path().join("c.db");
+    std::fs::write(&damaged, &bytes).unwrap();
+    assert_eq!(prepare(&damaged, Prepare::Migrate).unwrap_err().kind(), ErrorKind::Corrupted);
+    assert_eq!(std::fs::read(&damaged).unwrap(), bytes);
+}
