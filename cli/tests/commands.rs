@@ -53,6 +53,8 @@ fn list_prints_sessions_and_what_is_known_of_them() {
         let names: Vec<_> = listed.iter().map(|line| line["session"].as_str().unwrap()).collect();
         assert_eq!((names, &listed[0]["messages"]), (vec!["a/1", "a/2", "b"], &1.into()));
         assert_eq!(place.ok(&["list", "--prefix", "a/", "--limit", "1"]).lines().count(), 1);
+        let left = std::fs::read_dir(place.path()).unwrap().count();
+        assert_eq!(left, 1, "a command leaves nothing beside the store");
         assert_eq!(place.ok(&["--tenant", "other", "list"]), "");
     }
 }
