@@ -190,6 +190,23 @@ fn a_torn_tail_that_cannot_be_set_aside_stays_and_nothing_is_written() {
 }
 
 #[test]
+fn a_torn_tail_is_cut_off_durably_before_anything_takes_its_place_whatever_the_durability() {
+    for durability in [Durability::PowerLoss, Durability::ProcessCrash] {
+        let rig = Rig::with(|config| config.durability(durability));
+        rig.write(0..2).unwrap();
+        rig.write(2..4).unwrap();
+        let torn = bytes(&rig.log()).len() - 5;
+        std::fs::write(rig.log(), &bytes(&rig.log())[..torn]).unwrap();
+        rig.disk.faults.seen();
+        rig.write(4..5).unwrap();
+        let (calls, _) = rig.disk.faults.seen();
+        let cut = calls.iter().position(|call| *call == SetLen).unwrap();
+        let after: Vec<_> = calls[cut..].iter().filter(|call| matches!(call, SetLen | Sync | Write)).collect();
+        assert_eq!(after[..3], [&SetLen, &Sync, &Write], "{durability:?}");
+    }
+}
+
+#[test]
 fn a_failed_compaction_leaves_the_session_as_it_was() {
     for (call, kind) in [
         (Create, ErrorKind::StorageFull),

@@ -166,11 +166,9 @@ impl Store {
             let _ = self.disk.remove(&path);
             return Err(failed(error));
         }
-        if self.syncs() {
-            // Before anything is written in its place: power lost then must not show a mixture of both.
-            self.sync(file).map_err(failed)?;
-        }
-        Ok(())
+        // Before anything is written in its place: power lost then must not show a mixture of both. Whatever the
+        // durability, because it would make all of the session unreadable, what others have synced included.
+        self.sync(file).map_err(failed)
     }
 
     /// The first free name for a torn tail.
