@@ -35,6 +35,8 @@ mod changes;
 mod compact;
 mod config;
 mod error;
+mod find;
+mod index;
 mod list;
 mod load;
 mod open;
