@@ -36,7 +36,9 @@ fn print(out: &mut Out, global: &Global, hit: &Hit) -> Result<(), Failure> {
             "message": hit.message,
         }));
     }
-    out.line(output::printable(&format!("{}  {}  {}", hit.session, hit.message.role, hit.message.id)))?;
+    // Of several words, none may stand in the message itself.
+    let beside = if hit.marks.is_empty() { "  (beside a match)" } else { "" };
+    out.line(output::printable(&format!("{}  {}  {}{beside}", hit.session, hit.message.role, hit.message.id)))?;
     out.line(output::printable(&marked(hit)).replace('\n', " "))?;
     out.line("")
 }

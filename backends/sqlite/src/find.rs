@@ -7,10 +7,10 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
-use craftx_core::search::{NEIGHBOURS, Query, Ranker, snippet, text};
+use craftx_core::search::{self, NEIGHBOURS, Query, Ranker};
 use craftx_core::{Binding, Cursor, Error, Hit, Page, SearchQuery, SessionId, Stamp, Tenant, page_size};
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::body::{self, Body};
 use crate::error::{Sql, corrupted};
@@ -19,9 +19,9 @@ use crate::list;
 use crate::row::{Bytes, SessionRow};
 
 /// How many messages are ranked by their length too.
-const NEAR: usize = 1_024;
+const NEAR: usize = 256;
 /// How many of these are ranked together with their neighbours.
-const BEST: usize = 256;
+const BEST: usize = 128;
 /// How far the neighbours reach whose neighbours count.
 const REACH: usize = 2 * NEIGHBOURS.len();
 
@@ -64,14 +64,7 @@ fn hit(conn: &Connection, seq: i64, score: f64, query: &Query) -> Sql<Hit> {
     let (session, body) =
         conn.prepare_cached(MESSAGE)?.query_row([seq], |row| Ok((row.get::<_, String>(0)?, Body::read(row, 1)?)))?;
     let session = SessionId::new(session).map_err(|_| corrupted("a stored name of a session is not one"))?;
-    let message = body.message()?;
-    let shown = snippet(&text(&message), query);
-    let mut hit = Hit::new(session, message, score);
-    if !shown.text.is_empty() {
-        hit.snippet = Some(shown.text);
-        hit.marks = shown.marks;
-    }
-    Ok(hit)
+    Ok(search::hit(session, body.message()?, score, query))
 }
 
 /// Which messages have a phrase, in order of arrival, and how often.
@@ -95,6 +88,8 @@ impl Candidate {
 struct Place {
     sid: i64,
     stamp: Stamp,
+    /// How many terms it has.
+    length: f64,
 }
 
 struct Finder<'c> {
@@ -103,6 +98,7 @@ struct Finder<'c> {
     phrases: Vec<Postings>,
     lookup: bool,
     ranker: Ranker,
+    /// How many terms the messages have that were looked at.
     lengths: HashMap<i64, f64>,
 }
 
@@ -154,7 +150,7 @@ impl<'c> Finder<'c> {
                 if found.len() == limit {
                     break;
                 }
-                if !known.contains(&candidate.seq) && self.place(candidate.seq)?.is_some() {
+                if !known.contains(&candidate.seq) && self.filter.place(candidate.seq)?.is_some() {
                     found.push((candidate.seq, candidate.score.min(least)));
                 }
             }
@@ -194,9 +190,9 @@ impl<'c> Finder<'c> {
                 sorted = true;
             }
             let Some(candidate) = rough.get(at) else { break };
-            if let Some(place) = self.place(candidate.seq)? {
-                let length = self.length(candidate.seq)?;
-                let score = self.ranker.alone(&self.counts(candidate.seq), length);
+            if let Some(place) = self.filter.place(candidate.seq)? {
+                self.lengths.insert(candidate.seq, place.length);
+                let score = self.ranker.alone(&self.counts(candidate.seq), place.length);
                 near.push((Candidate { seq: candidate.seq, score }, place));
             }
         }
@@ -211,21 +207,19 @@ impl<'c> Finder<'c> {
         let mut beside: HashMap<i64, f64> = HashMap::new();
         for (candidate, place) in near.into_iter().take(BEST) {
             let around = self.around(candidate.seq, &place)?;
-            let score = self.together(&around, REACH)?;
-            best.insert(candidate.seq, score);
+            best.insert(candidate.seq, self.together(&around, REACH));
             if self.lookup {
                 continue;
             }
             for at in REACH - NEIGHBOURS.len()..=REACH + NEIGHBOURS.len() {
                 let Some(Some(seq)) = around.get(at).copied() else { continue };
                 if at != REACH && !beside.contains_key(&seq) {
-                    let score = self.together(&around, at)?;
-                    beside.insert(seq, score);
+                    beside.insert(seq, self.together(&around, at));
                 }
             }
         }
         for (seq, score) in beside {
-            if !best.contains_key(&seq) && self.place(seq)?.is_some() {
+            if !best.contains_key(&seq) && (self.filter.is_of_sessions() || self.filter.place(seq)?.is_some()) {
                 best.insert(seq, score);
             }
         }
@@ -235,15 +229,20 @@ impl<'c> Finder<'c> {
     }
 
     /// The message and its live neighbours on both sides, itself in the middle.
-    fn around(&self, seq: i64, place: &Place) -> Sql<Vec<Option<i64>>> {
-        const BEFORE: &str = "SELECT seq FROM messages WHERE sid = ?1 AND stamp < ?2 AND variant = 0
-             ORDER BY stamp DESC LIMIT ?3";
-        const AFTER: &str = "SELECT seq FROM messages WHERE sid = ?1 AND stamp > ?2 AND variant = 0
-             ORDER BY stamp LIMIT ?3";
-        let side = |sql| -> Sql<Vec<Option<i64>>> {
+    fn around(&mut self, seq: i64, place: &Place) -> Sql<Vec<Option<i64>>> {
+        const BEFORE: &str = "SELECT seq, sz FROM messages LEFT JOIN message_index_docsize ON id = seq
+             WHERE sid = ?1 AND stamp < ?2 AND variant = 0 ORDER BY stamp DESC LIMIT ?3";
+        const AFTER: &str = "SELECT seq, sz FROM messages LEFT JOIN message_index_docsize ON id = seq
+             WHERE sid = ?1 AND stamp > ?2 AND variant = 0 ORDER BY stamp LIMIT ?3";
+        let mut side = |sql| -> Sql<Vec<Option<i64>>> {
             let mut select = self.conn.prepare_cached(sql)?;
-            let rows = select.query_map(params![place.sid, Bytes(place.stamp), REACH as i64], |row| row.get(0))?;
-            let mut side = rows.collect::<Result<Vec<_>, _>>()?;
+            let mut rows = select.query(params![place.sid, Bytes(place.stamp), REACH as i64])?;
+            let mut side = Vec::with_capacity(REACH);
+            while let Some(row) = rows.next()? {
+                let seq = row.get(0)?;
+                self.lengths.insert(seq, length(row, 1)?);
+                side.push(Some(seq));
+            }
             side.resize(REACH, None);
             Ok(side)
         };
@@ -255,7 +254,7 @@ impl<'c> Finder<'c> {
     }
 
     /// The score of the message at a place of [`Finder::around`] together with its neighbours.
-    fn together(&mut self, around: &[Option<i64>], at: usize) -> Sql<f64> {
+    fn together(&self, around: &[Option<i64>], at: usize) -> f64 {
         let mut counts = vec![0.0; self.phrases.len()];
         let mut length = 0.0;
         let near = |steps: usize| [at.checked_sub(steps), Some(at + steps)].into_iter().flatten();
@@ -265,9 +264,9 @@ impl<'c> Finder<'c> {
             for (sum, count) in counts.iter_mut().zip(self.counts(seq)) {
                 *sum += weight * count;
             }
-            length += weight * self.length(seq)?;
+            length += weight * self.lengths.get(&seq).copied().unwrap_or(0.0);
         }
-        Ok(self.ranker.together(&counts, length))
+        self.ranker.together(&counts, length)
     }
 
     /// How often a message has each phrase.
@@ -277,24 +276,6 @@ impl<'c> Finder<'c> {
             postings.get(at).map(|(_, count)| f64::from(*count))
         };
         self.phrases.iter().map(|postings| count(postings).unwrap_or(0.0)).collect()
-    }
-
-    /// How many terms a message has.
-    fn length(&mut self, seq: i64) -> Sql<f64> {
-        if let Some(length) = self.lengths.get(&seq) {
-            return Ok(*length);
-        }
-        let mut select = self.conn.prepare_cached("SELECT sz FROM message_index_docsize WHERE id = ?1")?;
-        // A message without terms has no row.
-        let length = select.query_row([seq], |row| Ok(varint(row.get_ref(0)?.as_blob()?))).optional()?;
-        let length = length.unwrap_or(0) as f64;
-        self.lengths.insert(seq, length);
-        Ok(length)
-    }
-
-    /// Where a message stands, if it passes the filter.
-    fn place(&mut self, seq: i64) -> Sql<Option<Place>> {
-        self.filter.place(seq)
     }
 }
 
@@ -312,17 +293,24 @@ impl<'c> Filter<'c> {
         Self { conn, query, roles: query.roles.iter().map(body::stored_role).collect(), visible: HashMap::new() }
     }
 
+    /// Whether only sessions are asked for, so that all neighbours of what passes pass too.
+    fn is_of_sessions(&self) -> bool {
+        self.roles.is_empty() && self.query.after.is_none() && self.query.before.is_none()
+    }
+
+    /// Where a message stands, if it passes.
     fn place(&mut self, seq: i64) -> Sql<Option<Place>> {
-        const PLACE: &str = "SELECT sid, stamp, role FROM messages WHERE seq = ?1";
+        const PLACE: &str =
+            "SELECT sid, stamp, role, sz FROM messages LEFT JOIN message_index_docsize ON id = seq WHERE seq = ?1";
         let mut select = self.conn.prepare_cached(PLACE)?;
-        let (sid, stamp, role) = select.query_row([seq], |row| {
+        let (sid, stamp, role, length) = select.query_row([seq], |row| {
             let role = row.get_ref(2)?;
             let role = self.roles.is_empty() || self.roles.iter().any(|wanted| ValueRef::from(wanted) == role);
-            Ok((row.get(0)?, row.get::<_, Bytes>(1)?.0, role))
+            Ok((row.get(0)?, row.get::<_, Bytes>(1)?.0, role, length(row, 3)?))
         })?;
         let in_time =
             self.query.after.is_none_or(|after| stamp > after) && self.query.before.is_none_or(|before| stamp < before);
-        Ok((role && in_time && self.admits(sid)?).then_some(Place { sid, stamp }))
+        Ok((role && in_time && self.admits(sid)?).then_some(Place { sid, stamp, length }))
     }
 
     fn admits(&mut self, sid: i64) -> Sql<bool> {
@@ -348,6 +336,15 @@ fn arrivals(conn: &Connection, sid: i64) -> Sql<Vec<i64>> {
 
 /// Which messages of a tenant have a phrase, and how often.
 fn postings(conn: &Connection, tid: i64, phrase: &[String]) -> Sql<Postings> {
+    let mut postings = Postings::new();
+    if let [term] = phrase {
+        let mut select = conn.prepare_cached("SELECT doc FROM message_terms WHERE term = ?1")?;
+        let mut rows = select.query([token(tid, term)])?;
+        while let Some(row) = rows.next()? {
+            count(&mut postings, row.get(0)?);
+        }
+        return Ok(postings);
+    }
     let mut runs: Option<Vec<(i64, i64)>> = None;
     for (term, at) in phrase.iter().zip(0..) {
         let places = places(conn, &token(tid, term))?;
@@ -359,25 +356,28 @@ fn postings(conn: &Connection, tid: i64, phrase: &[String]) -> Sql<Postings> {
             }
         });
     }
-    let mut postings = Postings::new();
-    for (seq, _) in runs.unwrap_or_default() {
-        match postings.last_mut() {
-            Some((last, count)) if *last == seq => *count += 1,
-            _ => postings.push((seq, 1)),
-        }
-    }
+    runs.unwrap_or_default().into_iter().for_each(|(seq, _)| count(&mut postings, seq));
     Ok(postings)
+}
+
+/// Counts one more place. FTS5 gives the places of a term in order of arrival.
+fn count(postings: &mut Postings, seq: i64) {
+    match postings.last_mut() {
+        Some((last, count)) if *last == seq => *count += 1,
+        _ => postings.push((seq, 1)),
+    }
 }
 
 /// The messages that have a term and its numbers in them, in order.
 fn places(conn: &Connection, token: &str) -> Sql<Vec<(i64, i64)>> {
     let mut select = conn.prepare_cached("SELECT doc, offset FROM message_terms WHERE term = ?1")?;
     let rows = select.query_map([token], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut places = rows.collect::<Result<Vec<_>, _>>()?;
-    if !places.is_sorted() {
-        places.sort_unstable();
-    }
-    Ok(places)
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many terms a message has, from the column in which FTS5 keeps it; a message without terms has none.
+fn length(row: &Row<'_>, column: usize) -> rusqlite::Result<f64> {
+    Ok(row.get_ref(column)?.as_blob_or_null()?.map_or(0, varint) as f64)
 }
 
 /// SQLite's varint: seven bits a byte, the highest first; the highest bit says that more follow.

@@ -72,17 +72,10 @@ pub(crate) fn token(tid: i64, term: &str) -> String {
 
 /// The row of a message, and how many terms it has.
 fn encode(tid: i64, message: &Message) -> (String, i64) {
-    let mut text = String::new();
-    let mut terms = 0;
-    for term in indexed(message) {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        terms += i64::from(term.is_some());
-        // An empty term stands where a phrase must not span.
-        text.push_str(&token(tid, term.as_deref().unwrap_or_default()));
-    }
-    (text, terms)
+    let terms = indexed(message);
+    // An empty term stands where a phrase must not span.
+    let tokens: Vec<String> = terms.iter().map(|term| token(tid, term.as_deref().unwrap_or_default())).collect();
+    (tokens.join(" "), i64::try_from(terms.len()).unwrap_or(i64::MAX))
 }
 
 /// Whether the store keeps an index, complete and up to date.

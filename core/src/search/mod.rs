@@ -11,19 +11,21 @@ mod fold;
 mod porter;
 mod query;
 mod rank;
+mod scan;
 mod snippet;
 mod text;
 
 pub use analyze::{Term, terms};
 pub use query::{MAX_PHRASES, Query};
 pub use rank::{NEIGHBOURS, Ranker};
+pub use scan::{Scanned, scan};
 pub use snippet::{Snippet, matches, snippet};
 pub use text::{author, text};
 
-use crate::Message;
+use crate::{Hit, Message, SessionId};
 
 /// What an index holds of a message: the terms of its author's name and of its text, in order, with `None` where
-/// phrases must not span.
+/// phrases must not span. How many there are is the length by which messages are ranked.
 pub fn indexed(message: &Message) -> Vec<Option<String>> {
     let mut out = Vec::new();
     for part in author(message).into_iter().chain([text(message).as_ref()]) {
@@ -39,5 +41,19 @@ pub fn indexed(message: &Message) -> Vec<Option<String>> {
             out.push(Some(term.text));
         }
     }
+    if out.iter().all(Option::is_none) {
+        out.clear();
+    }
     out
+}
+
+/// What a caller is told of a message that was found.
+pub fn hit(session: SessionId, message: Message, score: f64, query: &Query) -> Hit {
+    let shown = snippet(&text(&message), query);
+    let mut hit = Hit::new(session, message, score);
+    if !shown.text.is_empty() {
+        hit.snippet = Some(shown.text);
+        hit.marks = shown.marks;
+    }
+    hit
 }
