@@ -21,6 +21,7 @@ pub(crate) async fn run(global: &Global, export: Export) -> Result<Exit, Failure
     } else {
         some(&storage, &export.sessions, export.format, &mut target).await?
     };
+    storage.close().await?;
     target.finish()?;
     Ok(failed.unwrap_or(Exit::Ok))
 }

@@ -17,6 +17,7 @@ pub(crate) async fn run(global: &Global, list: List) -> Result<Exit, Failure> {
     while let Some(session) = sessions.next().await.transpose()? {
         print(&mut out, global, &session)?;
     }
+    storage.close().await?;
     out.finish()?;
     Ok(Exit::Ok)
 }

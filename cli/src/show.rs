@@ -18,6 +18,7 @@ pub(crate) async fn run(global: &Global, show: Show) -> Result<Exit, Failure> {
         }
         None => stream(&mut out, global, &show, &storage).await?,
     }
+    storage.close().await?;
     out.finish()?;
     Ok(Exit::Ok)
 }

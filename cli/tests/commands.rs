@@ -53,6 +53,8 @@ fn list_prints_sessions_and_what_is_known_of_them() {
         let names: Vec<_> = listed.iter().map(|line| line["session"].as_str().unwrap()).collect();
         assert_eq!((names, &listed[0]["messages"]), (vec!["a/1", "a/2", "b"], &1.into()));
         assert_eq!(place.ok(&["list", "--prefix", "a/", "--limit", "1"]).lines().count(), 1);
+        let left = std::fs::read_dir(place.path()).unwrap().count();
+        assert_eq!(left, 1, "a command leaves nothing beside the store");
         assert_eq!(place.ok(&["--tenant", "other", "list"]), "");
     }
 }
@@ -257,9 +259,16 @@ fn wrong_words_are_told_with_exit_code_2() {
         }
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing is made before the words are right");
     }
-    for store in ["nope:x", "json:x?durabilty=power-loss", "sqlite:", "plain"] {
-        let run = Place::new(store).run(&["list"]);
-        assert_eq!(run.code, 2, "{run:?}");
+    for store in
+        ["nope:x", "json:x?durabilty=power-loss", "sqlite:", "plain", "json:a_file", "json:a_file/x", "sqlite:a_file"]
+    {
+        let place = Place::new(store);
+        place.write("a_file", "of another program");
+        for words in [&["list"][..], &["append", "s", "x"]] {
+            let run = place.run(words);
+            assert!(run.code == 2 || (store == "sqlite:a_file" && run.code == 1), "{run:?}");
+        }
+        assert_eq!(std::fs::read_to_string(place.path().join("a_file")).unwrap(), "of another program");
     }
     assert!(Place::new("json:x").ok(&["--help"]).contains("Usage"));
 }

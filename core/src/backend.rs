@@ -33,7 +33,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     fn capabilities(&self) -> Capabilities;
 
     /// Connects, and creates or upgrades the store if `mode` says so. Building a backend does no I/O; this does.
-    /// Returns what is true now. May be called again.
+    /// Returns what is true now.
+    ///
+    /// May be called again on an open store; [`Prepare::Check`] leaves it open or closed as it is. A store that was
+    /// [closed](Self::close) stays closed.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no store and `mode` may not create one,

@@ -178,8 +178,13 @@ pub(crate) fn is_exact(token: &str) -> bool {
         return true;
     }
     match token.parse::<f64>() {
-        // The shortest digits that give the same double must be the digits that were given.
-        Ok(double) => double.is_finite() && decimal(token) == decimal(&format!("{double:e}")),
+        // The digits that were given must be the shortest that give the same double. Halfway between two such spellings
+        // Rust takes the one, `serde_json`, Python and JavaScript the other.
+        Ok(double) => {
+            let given = decimal(token);
+            let even = serde_json::Number::from_f64(double).map(|number| decimal(&number.to_string()));
+            even.is_some_and(|even| given == even || given == decimal(&format!("{double:e}")))
+        }
         // Not a number at all: the parser says so better.
         Err(_) => true,
     }
@@ -244,6 +249,9 @@ mod tests {
             "1.7976931348623157e308",
             "100000000000000000000",
             "2.50",
+            // The double lies halfway between these two.
+            "1658206780088562.2",
+            "1658206780088562.3",
         ] {
             assert!(parse(token).is_ok(), "{token}");
         }
@@ -255,6 +263,8 @@ mod tests {
             "1e-400",
             "0.1000000000000000055511151231257827",
             "123456789012345678901234567890",
+            "9007199254740993.0",
+            "4e-324",
         ] {
             assert!(parse(token).is_err(), "{token}");
             assert!(parse(&format!(r#"{{"a":[{token}]}}"#)).is_err(), "{token}");

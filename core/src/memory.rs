@@ -109,7 +109,7 @@ impl Backend for Memory {
         let set = state.stored(cx, session).map_or(&empty, |stored| &stored.set);
         let plan = set.plan(records, options).map_err(|error| error.during("write"))?;
         if plan.store.is_empty() {
-            return Ok(set.clone().commit(&plan, keep_message));
+            return Ok(set.clone().commit(&plan, |_, message| message.clone()));
         }
         state.position += 1;
         let position = state.position;
@@ -119,7 +119,7 @@ impl Backend for Memory {
         stored.updated = cx.clock.wall();
         stored.position = position;
         stored.log.extend(plan.store.iter().map(|planned| (planned.record.clone(), planned.encoded.digest())));
-        Ok(stored.set.commit(&plan, keep_message))
+        Ok(stored.set.commit(&plan, |_, message| message.clone()))
     }
 
     async fn load(&self, cx: &Context, session: &SessionId, query: &MessageQuery) -> Result<Messages> {
@@ -285,14 +285,6 @@ impl Backend for Memory {
     async fn close(&self, _cx: &Context) -> Result<()> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         Ok(())
-    }
-}
-
-fn keep_message(_: usize, planned: &crate::union::Planned) -> Message {
-    match &planned.record {
-        Record::Message(message) => message.clone(),
-        // Kept of messages only; what is returned for other records is dropped.
-        other => Message::new(other.stamp(), crate::Role::System, crate::Content::Absent),
     }
 }
 

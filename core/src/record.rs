@@ -1,6 +1,6 @@
 //! Records: all that is ever written to any medium.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::ser::SerializeMap;
@@ -167,7 +167,16 @@ impl Serialize for Record {
             Self::Session { stamp, set } => {
                 members.serialize_entry("record", "session")?;
                 members.serialize_entry("stamp", stamp)?;
-                members.serialize_entry("set", set)?;
+                // A key that is removed is not a key with the value `null`.
+                let values: BTreeMap<_, _> =
+                    set.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))).collect();
+                let removed: Vec<_> = set.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| key).collect();
+                if !values.is_empty() {
+                    members.serialize_entry("set", &values)?;
+                }
+                if !removed.is_empty() {
+                    members.serialize_entry("remove", &removed)?;
+                }
             }
             Self::Acl { stamp, owner, grants } => {
                 members.serialize_entry("record", "acl")?;
@@ -211,7 +220,8 @@ struct Wire {
     created_at: Option<Time>,
     metadata: Option<Metadata>,
     stamp: Option<Stamp>,
-    set: Option<BTreeMap<String, Option<Value>>>,
+    set: Option<BTreeMap<String, Value>>,
+    remove: Option<BTreeSet<String>>,
     #[serde(default, deserialize_with = "present")]
     owner: Option<Option<String>>,
     grants: Option<Vec<Grant>>,
@@ -236,63 +246,70 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<O
 impl TryFrom<Wire> for Record {
     type Error = Error;
     fn try_from(wire: Wire) -> Result<Self> {
-        if wire.v != FORMAT_VERSION {
-            return Err(wrong_version(wire.v));
+        let Wire {
+            v,
+            record,
+            id,
+            role,
+            content,
+            parent,
+            created_at,
+            metadata,
+            stamp,
+            set,
+            remove,
+            owner,
+            grants,
+            through,
+        } = wire;
+        if v != FORMAT_VERSION {
+            return Err(wrong_version(v));
         }
-        let wrong =
-            || Error::new(ErrorKind::InvalidInput, "the record lacks a member of its kind or has one of another");
-        match (wire.record, wire) {
-            (
-                Kind::Message,
-                Wire {
-                    id: Some(id),
-                    role: Some(role),
+        let set = keys(set, remove)?;
+        let only_of_messages =
+            role.is_some() || !content.is_absent() || parent.is_some() || created_at.is_some() || metadata.is_some();
+        match (record, id, stamp, set, owner, grants, through) {
+            (Kind::Message, Some(id), None, None, None, None, None) => {
+                let role = role.ok_or_else(wrong_members)?;
+                Ok(Self::Message(Message {
+                    id,
+                    role,
                     content,
                     parent,
                     created_at,
-                    metadata,
-                    stamp: None,
-                    set: None,
-                    owner: None,
-                    grants: None,
-                    through: None,
-                    ..
-                },
-            ) => Ok(Self::Message(Message {
-                id,
-                role,
-                content,
-                parent,
-                created_at,
-                metadata: metadata.unwrap_or_default(),
-            })),
-            (kind, wire) => {
-                let Wire {
-                    id,
-                    role: None,
-                    content: Content::Absent,
-                    parent: None,
-                    created_at: None,
-                    metadata: None,
-                    ..
-                } = wire
-                else {
-                    return Err(wrong());
-                };
-                match (kind, id, wire.stamp, wire.set, wire.owner, wire.grants, wire.through) {
-                    (Kind::Session, None, Some(stamp), Some(set), None, None, None) => Ok(Self::Session { stamp, set }),
-                    (Kind::Acl, None, Some(stamp), None, Some(owner), Some(grants), None) => {
-                        Ok(Self::Acl { stamp, owner, grants })
-                    }
-                    (Kind::Deleted, Some(id), Some(stamp), None, None, None, None) => Ok(Self::Deleted { id, stamp }),
-                    (Kind::Cleared, None, Some(stamp), None, None, None, Some(through)) => {
-                        Ok(Self::Cleared { through, stamp })
-                    }
-                    _ => Err(wrong()),
-                }
+                    metadata: metadata.unwrap_or_default(),
+                }))
             }
+            _ if only_of_messages => Err(wrong_members()),
+            (Kind::Session, None, Some(stamp), Some(set), None, None, None) => Ok(Self::Session { stamp, set }),
+            (Kind::Acl, None, Some(stamp), None, Some(owner), Some(grants), None) => {
+                Ok(Self::Acl { stamp, owner, grants })
+            }
+            (Kind::Deleted, Some(id), Some(stamp), None, None, None, None) => Ok(Self::Deleted { id, stamp }),
+            (Kind::Cleared, None, Some(stamp), None, None, None, Some(through)) => Ok(Self::Cleared { through, stamp }),
+            _ => Err(wrong_members()),
         }
     }
+}
+
+fn wrong_members() -> Error {
+    Error::new(ErrorKind::InvalidInput, "the record lacks a member of its kind or has one of another")
+}
+
+type Keys = BTreeMap<String, Option<Value>>;
+
+/// The keys that a record sets and removes, if it speaks of any.
+fn keys(set: Option<BTreeMap<String, Value>>, remove: Option<BTreeSet<String>>) -> Result<Option<Keys>> {
+    if set.is_none() && remove.is_none() {
+        return Ok(None);
+    }
+    let mut keys: Keys = set.into_iter().flatten().map(|(key, value)| (key, Some(value))).collect();
+    for key in remove.into_iter().flatten() {
+        if keys.insert(key, None).is_some() {
+            return Err(Error::new(ErrorKind::InvalidInput, "the record sets and removes the same key"));
+        }
+    }
+    Ok(Some(keys))
 }
 
 /// The canonical encoding of a record.
@@ -363,7 +380,8 @@ mod tests {
             .with_created_at("2025-06-28T00:33:47.214584".parse().unwrap())
             .with_metadata("b", json!([1e16, 0.1, -0.0, u64::MAX, i64::MIN, null]))
             .with_metadata("a", json!({"z": true}));
-        let set = BTreeMap::from([("t".to_owned(), Some(json!("x"))), ("a".to_owned(), None)]);
+        let set = [("t", Some(json!("x"))), ("a", None), ("n", Some(json!(null)))];
+        let set = set.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let grants = vec![Grant { to: "bob".into(), actions: vec!["read".into()] }];
         let golden = [
             (
@@ -387,7 +405,11 @@ mod tests {
             ),
             (
                 Record::Session { stamp: at(3), set },
-                r#"{"v":1,"record":"session","stamp":"0193433e-a800-7000-8000-000000000003","set":{"a":null,"t":"x"}}"#,
+                r#"{"v":1,"record":"session","stamp":"0193433e-a800-7000-8000-000000000003","set":{"n":null,"t":"x"},"remove":["a"]}"#,
+            ),
+            (
+                Record::Session { stamp: at(3), set: BTreeMap::from([("a".to_owned(), None)]) },
+                r#"{"v":1,"record":"session","stamp":"0193433e-a800-7000-8000-000000000003","remove":["a"]}"#,
             ),
             (
                 Record::Acl { stamp: at(4), owner: None, grants },
@@ -418,6 +440,8 @@ mod tests {
             format!(r#"{{"v":1,"record":"deleted","id":"{id}","stamp":"{id}","content":"canary"}}"#),
             format!(r#"{{"v":1,"record":"cleared","id":"{id}","stamp":"{id}"}}"#),
             format!(r#"{{"v":1,"record":"acl","stamp":"{id}","grants":[]}}"#),
+            format!(r#"{{"v":1,"record":"session","stamp":"{id}"}}"#),
+            format!(r#"{{"v":1,"record":"session","stamp":"{id}","set":{{"a":"canary"}},"remove":["a"]}}"#),
             format!(r#"{{"record":"deleted","id":"{id}","stamp":"{id}"}}"#),
             r#"{"v":1,"record":"message","id":"canary","role":"user"}"#.to_owned(),
             r#"{"v":1,"record":"message","id":{"canary":"canary"},"role":"user"}"#.to_owned(),

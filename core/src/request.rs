@@ -347,7 +347,7 @@ impl SearchQuery {
 /// What [`Backend::prepare`](crate::Backend::prepare) may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prepare {
-    /// Look whether the store can be opened; change nothing, and leave it closed.
+    /// Look whether the store can be opened; change nothing.
     Check,
     /// Open what is there; never create or upgrade.
     Open,

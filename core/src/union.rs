@@ -183,7 +183,7 @@ impl<B> SessionSet<B> {
                     if matches!(found, Judgement::Conflict) {
                         conflict.get_or_insert(record.stamp());
                     }
-                    batch.apply(&planned.record, planned.digest, ());
+                    batch.apply(&planned.record, planned.digest, |_| ());
                     plan.store.push(planned);
                 }
             }
@@ -198,19 +198,20 @@ impl<B> SessionSet<B> {
         }
     }
 
-    /// Takes in what was stored. `body` says what to keep of the message at an index of [`Plan::store`].
-    pub fn commit(&mut self, plan: &Plan, mut body: impl FnMut(usize, &Planned) -> B) -> Written {
+    /// Takes in what was stored. `body` says what to keep of a message, which is the record at this index of
+    /// [`Plan::store`].
+    pub fn commit(&mut self, plan: &Plan, mut body: impl FnMut(usize, &Message) -> B) -> Written {
         for (index, planned) in plan.store.iter().enumerate() {
-            self.apply(&planned.record, planned.digest, body(index, planned));
+            self.apply(&planned.record, planned.digest, |message| body(index, message));
         }
         Written::counted(plan.store.len() as u32, plan.known, plan.dead)
             .with_version(self.version)
             .with_cleared(self.cleared.map(|cleared| cleared.through))
     }
 
-    /// Unites one record that the medium holds with the set: for reading a session back. `body` is only kept of a live
+    /// Unites one record that the medium holds with the set: for reading a session back. `body` says what to keep of a
     /// message.
-    pub fn replay(&mut self, record: &Record, digest: Digest, body: B) {
+    pub fn replay(&mut self, record: &Record, digest: Digest, body: impl FnOnce(&Message) -> B) {
         match self.judge(record, &digest) {
             Judgement::Applies | Judgement::Conflict => self.apply(record, digest, body),
             Judgement::Partly { set, .. } => {
@@ -296,15 +297,18 @@ impl<B> SessionSet<B> {
     }
 
     /// Takes in a record that [`judge`](Self::judge) found to apply, or a conflicting variant.
-    fn apply(&mut self, record: &Record, digest: Digest, body: B) {
+    fn apply(&mut self, record: &Record, digest: Digest, body: impl FnOnce(&Message) -> B) {
         self.version = self.version.max(Some(record.stamp()));
         match record {
-            Record::Message(message) => match self.messages.get_mut(&message.id) {
-                Some(known) => known.others.push((digest, body)),
-                None => {
-                    self.messages.insert(message.id, Variants { digest, body, others: Vec::new() });
+            Record::Message(message) => {
+                let body = body(message);
+                match self.messages.get_mut(&message.id) {
+                    Some(known) => known.others.push((digest, body)),
+                    None => {
+                        self.messages.insert(message.id, Variants { digest, body, others: Vec::new() });
+                    }
                 }
-            },
+            }
             Record::Session { stamp, set } => {
                 for (key, value) in set {
                     self.keys.insert(key.clone(), Key { stamp: *stamp, value: value.clone() });
@@ -567,10 +571,7 @@ mod tests {
 
     fn write(set: &mut SessionSet<Message>, records: &[Record]) -> Written {
         let plan = set.plan(records, &WriteOptions::replay()).unwrap();
-        set.commit(&plan, |_, planned| match &planned.record {
-            Record::Message(message) => message.clone(),
-            other => Message::new(other.stamp(), Role::User, ""),
-        })
+        set.commit(&plan, |_, message| message.clone())
     }
 
     fn counts(written: Written) -> (u32, u32, u32) {

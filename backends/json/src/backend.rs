@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use craftx_core::{
-    Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, Error, Hit, MessageQuery, Messages, Page,
-    Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Support, Tenant, WriteOptions,
-    Written,
+    Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, Durability, Error, Hit, MessageQuery,
+    Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Support, Tenant,
+    WriteOptions, Written,
 };
 
-use crate::config::{Durability, JsonConfig};
+use crate::config::JsonConfig;
 use crate::file::Disk;
 use crate::lines::MAX_RECORD;
 use crate::store::Store;
@@ -54,10 +54,6 @@ impl Json {
 #[deny(clippy::missing_trait_methods)]
 impl Backend for Json {
     fn capabilities(&self) -> Capabilities {
-        let durable = match self.durability {
-            Durability::PowerLoss => Support::Yes,
-            Durability::ProcessCrash => Support::No,
-        };
         Capabilities::default()
             .atomic_batch(Support::Yes)
             .compare_and_append(Support::Yes)
@@ -66,7 +62,7 @@ impl Backend for Json {
             .metadata_filter(Support::Yes)
             .scope(Support::Yes)
             .shared(Support::Yes)
-            .durable(durable)
+            .durable(self.durability.is_durable())
             .max_record_bytes(MAX_RECORD as u64)
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use craftx_core::Durability;
 use serde::{Deserialize, Serialize};
 
 /// How a folder of sessions is opened; the options of a `json:PATH` URL.
@@ -19,7 +20,8 @@ use serde::{Deserialize, Serialize};
 pub struct JsonConfig {
     /// The folder. A relative path is resolved against the current folder when the store is built.
     pub path: PathBuf,
-    /// What an acknowledged write survives. Default: `power-loss`.
+    /// What an acknowledged write survives. Default: `power-loss`, a sync for each batch. With `process-crash` nothing is
+    /// synced, and a session whose file lost data in the middle because power was lost reads as corrupted.
     #[serde(default)]
     pub durability: Durability,
     /// How many entries (messages, deletions and keys of metadata) of sessions are kept indexed in memory, about
@@ -70,16 +72,4 @@ impl JsonConfig {
         self.lock_wait_ms = milliseconds;
         self
     }
-}
-
-/// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Durability {
-    /// The loss of power: every batch is synced to the disk before it is acknowledged.
-    #[default]
-    PowerLoss,
-    /// The end of the process, not the loss of power: nothing is synced. A session whose file lost data in the middle
-    /// because power was lost reads as corrupted.
-    ProcessCrash,
 }

@@ -12,6 +12,10 @@ pub(crate) fn io_error(doing: &'static str, path: &Path, error: io::Error) -> Er
             ErrorKind::StorageFull
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
+        // The path leads through a file, or to one where a folder should be: no retry helps.
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::InvalidFilename => {
+            ErrorKind::ConfigInvalid
+        }
         // The folder itself is gone, the disk fails, too many files are open: opening again later may help.
         _ => ErrorKind::Unavailable,
     };

@@ -125,7 +125,9 @@ fn a_failed_sync_poisons_the_store_and_reads_go_on() {
     let rig = Rig::new();
     rig.write(0..3).unwrap();
     rig.fail(Sync, 0, io::ErrorKind::Other);
-    assert_error(&rig.write(3..4).unwrap_err(), ErrorKind::Unavailable, Outcome::Unknown);
+    let error = rig.write(3..4).unwrap_err();
+    assert_error(&error, ErrorKind::Unavailable, Outcome::Unknown);
+    assert_eq!(error.retry(), Retry::Never, "not on this store");
     rig.disk.faults.heal();
     // A sync would succeed now, and acknowledge what may never have reached the disk.
     let error = rig.write(3..4).unwrap_err();
@@ -204,6 +206,41 @@ fn a_failed_compaction_leaves_the_session_as_it_was() {
             std::fs::read_dir(rig.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(!names.iter().any(|name| name.to_str().unwrap().contains("tmp")), "{names:?}");
     }
+}
+
+#[test]
+fn a_compaction_that_may_be_undone_by_a_loss_of_power_is_an_error() {
+    let rig = Rig::new();
+    rig.write(0..5).unwrap();
+    let deletion = Record::Deleted { id: Stamp::mint(2, None, 0).unwrap(), stamp: Stamp::mint(9, None, 0).unwrap() };
+    block_on(rig.store.write(&rig.cx, &session(), &[deletion], &WriteOptions::fresh())).unwrap();
+    rig.fail(SyncDir, 0, io::ErrorKind::Other);
+    assert_eq!(block_on(rig.store.compact(&rig.cx, &Compact::new())).unwrap_err().kind(), ErrorKind::Unavailable);
+    rig.disk.faults.heal();
+    assert!(rig.write(10..11).is_err(), "whether the old file comes back is not known");
+    assert_eq!(rig.texts().len(), 4);
+}
+
+#[test]
+fn what_is_cut_off_is_gone_from_the_disk_before_anything_takes_its_place() {
+    let rig = Rig::new();
+    rig.write(0..2).unwrap();
+    let order = |rig: &Rig| {
+        let (calls, _) = rig.disk.faults.seen();
+        calls.into_iter().filter(|call| matches!(call, Write | SetLen | Sync | SyncDir)).collect::<Vec<_>>()
+    };
+    order(&rig);
+    rig.fail(Write, 0, io::ErrorKind::StorageFull);
+    rig.write(2..4).unwrap_err();
+    assert_eq!(order(&rig), [Write, SetLen, Sync]);
+    rig.disk.faults.heal();
+    rig.write(2..4).unwrap();
+    let torn = bytes(&rig.log()).len() - 5;
+    std::fs::write(rig.log(), &bytes(&rig.log())[..torn]).unwrap();
+    order(&rig);
+    rig.write(4..5).unwrap();
+    // What another process may have left unsynced first, then the copy of the tail, the cut, and the batch.
+    assert_eq!(order(&rig), [Sync, SyncDir, Write, Sync, SyncDir, SetLen, Sync, Write, Sync]);
 }
 
 #[test]

@@ -115,7 +115,10 @@ impl Disk {
     pub(crate) fn sync(&self, file: &File) -> io::Result<()> {
         self.check(Call::Sync)?;
         #[cfg(test)]
-        self.faults.record(file, |file| Event::Sync { file });
+        if self.faults.record(file, |file| Event::Sync { file }) {
+            // The model of the disk syncs.
+            return Ok(());
+        }
         file.sync_data()
     }
 
@@ -123,7 +126,9 @@ impl Disk {
     pub(crate) fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.check(Call::SyncDir)?;
         #[cfg(test)]
-        self.faults.note(|| Event::SyncDir { path: path.to_owned() });
+        if self.faults.note(|| Event::SyncDir { path: path.to_owned() }) {
+            return Ok(());
+        }
         if !cfg!(unix) {
             return Ok(());
         }
@@ -272,21 +277,19 @@ pub(crate) mod tests {
             self.0.lock().unwrap().events.as_mut().map(std::mem::take).unwrap_or_default()
         }
 
-        pub(crate) fn note(&self, event: impl FnOnce() -> Event) {
-            if let Some(events) = &mut self.0.lock().unwrap().events {
-                events.push(event());
-            }
+        /// Records a change; says whether changes are recorded.
+        pub(crate) fn note(&self, event: impl FnOnce() -> Event) -> bool {
+            let mut state = self.0.lock().unwrap();
+            state.events.as_mut().map(|events| events.push(event())).is_some()
         }
 
-        #[cfg(unix)]
-        pub(crate) fn record(&self, file: &File, event: impl FnOnce(u64) -> Event) {
-            use std::os::unix::fs::MetadataExt;
-            self.note(|| event(file.metadata().unwrap().ino()));
-        }
-
-        #[cfg(not(unix))]
-        pub(crate) fn record(&self, _file: &File, event: impl FnOnce(u64) -> Event) {
-            self.note(|| event(0));
+        /// Records a change of a file; says whether changes are recorded.
+        pub(crate) fn record(&self, file: &File, event: impl FnOnce(u64) -> Event) -> bool {
+            #[cfg(unix)]
+            let number = |file: &File| std::os::unix::fs::MetadataExt::ino(&file.metadata().unwrap());
+            #[cfg(not(unix))]
+            let number = |_: &File| 0;
+            self.note(|| event(number(file)))
         }
 
         pub(crate) fn check(&self, call: Call) -> io::Result<()> {

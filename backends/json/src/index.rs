@@ -142,7 +142,7 @@ impl Index {
             let id = entry.message.id;
             let record = Record::Message(entry.message);
             let digest = record.encode().digest();
-            self.set.replay(&record, digest, place);
+            self.set.replay(&record, digest, |_| place);
             self.legacy_places.push((id, place));
         }
         Ok(())
@@ -185,7 +185,7 @@ impl Index {
                 self.log.end = line.end();
                 self.log.seal = seal(&line);
                 for (record, digest, place) in batch.drain(..) {
-                    self.set.replay(&record, digest, place);
+                    self.set.replay(&record, digest, |_| place);
                 }
             }
         }

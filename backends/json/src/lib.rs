@@ -47,7 +47,8 @@ mod list;
 mod lock;
 mod marker;
 mod name;
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod power_loss;
 mod records;
 mod recover;
@@ -60,7 +61,8 @@ use std::sync::Arc;
 use craftx_core::Registry;
 
 pub use backend::Json;
-pub use config::{Durability, JsonConfig};
+pub use config::JsonConfig;
+pub use craftx_core::Durability;
 
 /// The scheme of URLs that this backend opens.
 pub const SCHEME: &str = "json";

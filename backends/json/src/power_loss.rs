@@ -83,6 +83,10 @@ impl FileModel {
         let mut bytes = self.durable.clone();
         for change in &self.pending[..dice.below(self.pending.len() + 1)] {
             let (all, none) = (dice.below(4) == 0, dice.below(4) == 0);
+            // The new end of a file may reach the disk later than what is written there afterwards.
+            if matches!(change, Change::SetLen(_)) && none {
+                continue;
+            }
             change.apply(&mut bytes, |_| all || (!none && dice.flip()));
         }
         bytes
@@ -372,7 +376,7 @@ impl Run {
 #[test]
 fn power_lost_at_any_time_loses_nothing_that_was_acknowledged() {
     let mut images = 0;
-    for seed in 0..24 {
+    for seed in 0..8 {
         let mut run = Run::new(seed);
         for _ in 0..4 {
             run.work(6);
@@ -393,5 +397,5 @@ fn power_lost_at_any_time_loses_nothing_that_was_acknowledged() {
             run = run.continue_after_power_loss();
         }
     }
-    assert!(images > 3_000, "{images}");
+    assert!(images > 1_000, "{images}");
 }

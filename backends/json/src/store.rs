@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use craftx_core::union::no_such_session;
 use craftx_core::{
-    Context, Error, ErrorKind, MessageQuery, Messages, Prepare, Result, Session, SessionId, Stamp, Tenant,
+    Context, Durability, Error, ErrorKind, MessageQuery, Messages, Prepare, Result, Session, SessionId, Stamp, Tenant,
 };
 
 use crate::cache::{Cache, Slot};
-use crate::config::{Durability, JsonConfig};
+use crate::config::JsonConfig;
 use crate::error::poisoned;
 use crate::file::Disk;
 use crate::gate::{Gate, Pass};

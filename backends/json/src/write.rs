@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use craftx_core::union::{Plan, Planned};
-use craftx_core::{Context, Error, Record, Result, SessionId, WriteOptions, Written, json};
+use craftx_core::union::Plan;
+use craftx_core::{Context, Error, Message, Record, Result, Retry, SessionId, WriteOptions, Written, json};
 
 use crate::cache::Slot;
 use crate::error::io_error;
@@ -131,7 +131,7 @@ impl Store {
             self.poison();
             // Best effort: whatever the disk has taken of the batch, nobody shall build on it.
             let _ = self.disk.set_len(&file, gap.end);
-            error.maybe_applied()
+            error.maybe_applied().retry_is(Retry::Never)
         })
     }
 
@@ -141,7 +141,7 @@ impl Store {
             self.disk.set_len(file, end).and_then(|()| if self.syncs() { self.disk.sync(file) } else { Ok(()) });
         if undone.is_err() {
             self.poison();
-            return error.maybe_applied();
+            return error.maybe_applied().retry_is(Retry::Never);
         }
         if is_new {
             // An empty file is as good as none.
@@ -199,7 +199,8 @@ impl Store {
         });
         synced.map_err(|error| {
             self.poison();
-            io_error("cannot sync a session file", &target.files.log, error).maybe_applied()
+            let error = io_error("cannot sync a session file", &target.files.log, error);
+            error.maybe_applied().retry_is(Retry::Never)
         })?;
         Ok(end)
     }
@@ -258,7 +259,7 @@ impl Batch {
         };
         index.wrote(self.header.take(), &self.bytes, self.starts.len() as u64);
         index.durable_to = index.log.end;
-        let place = |number: usize, _: &Planned| match self.starts.get(number) {
+        let place = |number: usize, _: &Message| match self.starts.get(number) {
             Some((offset, len)) => Place::Log { offset: start + offset, len: *len },
             None => Place::Log { offset: start, len: 0 },
         };

@@ -79,7 +79,7 @@ fn lines_that_follow_a_bad_one_are_not_taken_for_a_torn_tail() {
         ([lines[0], lines[1], &zeros, lines[3], ""].join("\n"), 3),
         ([lines[0], lines[1], "", lines[3], ""].join("\n"), 3),
         ([lines[0], lines[1], lines[2], "{}", ""].join("\n"), 4),
-        ([lines[0], lines[1], lines[2], &lines[3][..20], ""].join("\n"), 4),
+        ([lines[0], lines[1], lines[2], lines[3].split_at(20).0, ""].join("\n"), 4),
         ([lines[1], lines[2], lines[3], ""].join("\n"), 1),
         ([lines[0], lines[0], lines[3], ""].join("\n"), 2),
     ] {

@@ -63,7 +63,7 @@ fn touched(conn: &Connection, row: &SessionRow, records: &[Record]) -> Sql<Sessi
     let mut set = SessionSet::new();
     let mut add = |record: Record| {
         let digest = record.encode().digest();
-        set.replay(&record, digest, ());
+        set.replay(&record, digest, |_| ());
     };
     if let Some(cleared) = row.cleared {
         add(cleared.record());
@@ -270,7 +270,7 @@ impl<'c> Store<'c> {
                 self.conn
                     .prepare_cached(
                         "INSERT INTO deletions (sid, id, stamp, seq) VALUES (?1, ?2, ?3, ?4)
-                         ON CONFLICT (sid, id) DO UPDATE SET stamp = max(stamp, excluded.stamp), seq = excluded.seq",
+                         ON CONFLICT (sid, id) DO UPDATE SET stamp = excluded.stamp, seq = excluded.seq",
                     )?
                     .execute(params![self.row.sid, Bytes(id), Bytes(stamp), self.seq])?;
             }

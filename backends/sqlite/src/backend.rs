@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use craftx_core::{
-    Backend, Caller, Capabilities, Changes, Compact, Compacted, Context, Cursor, Error, ErrorKind, Hit, MessageQuery,
-    Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Support, Tenant,
-    WriteOptions, Written, async_trait,
+    Backend, Caller, Capabilities, Changes, Compact, Compacted, Context, Cursor, Durability, Error, ErrorKind, Hit,
+    MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status,
+    Support, Tenant, WriteOptions, Written, async_trait,
 };
 use futures_channel::oneshot;
 use uuid::Uuid;
 
 use crate::call::{Deadline, Waited, answer, closed, late};
-use crate::config::{Durability, SqliteConfig};
+use crate::config::SqliteConfig;
 use crate::error::Sql;
 use crate::open::{self, Opened};
 use crate::readers::Readers;
@@ -148,7 +148,7 @@ fn capabilities(durability: Durability, search: Support) -> Capabilities {
         .search(search)
         .shared(Support::Yes)
         .max_record_bytes(MAX_RECORD_BYTES)
-        .durable(if durability == Durability::PowerLoss { Support::Yes } else { Support::No })
+        .durable(durability.is_durable())
 }
 
 #[async_trait]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use craftx_core::{Error, ErrorKind, Result};
+use craftx_core::{Durability, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// Where a SQLite store is and how it is opened. As a URL: `sqlite:PATH?durability=process-crash&readers=2`.
@@ -19,7 +19,9 @@ pub struct SqliteConfig {
     /// The database file. SQLite keeps `PATH-wal` and `PATH-shm` beside it while it is open.
     #[serde(default)]
     pub path: PathBuf,
-    /// What an acknowledged write survives. Default: loss of power.
+    /// What an acknowledged write survives. Default: `power-loss` (`synchronous=FULL`), one sync for each group of writes.
+    /// With `process-crash` (`synchronous=NORMAL`) power loss can take the newest acknowledged writes, in order, and
+    /// leaves the file intact.
     #[serde(default)]
     pub durability: Durability,
     /// How many reads run at the same time, each on a thread of its own. Default: 4; 1 to 64.
@@ -34,18 +36,6 @@ pub struct SqliteConfig {
     /// index. Default: what the store says; a new store is searchable. An append costs more while it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<bool>,
-}
-
-/// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Durability {
-    /// The crash of the machine and loss of power (`synchronous=FULL`): one sync for each group of writes.
-    #[default]
-    PowerLoss,
-    /// The crash of the process only (`synchronous=NORMAL`): after loss of power the newest acknowledged writes may be
-    /// gone, in order, and the file is intact.
-    ProcessCrash,
 }
 
 const fn default_readers() -> u32 {

@@ -46,6 +46,7 @@ mod readers;
 mod row;
 mod schema;
 mod wal;
+mod worker;
 mod writer;
 
 use std::sync::Arc;
@@ -53,7 +54,8 @@ use std::sync::Arc;
 use craftx_core::Registry;
 
 pub use backend::Sqlite;
-pub use config::{Durability, SqliteConfig};
+pub use config::SqliteConfig;
+pub use craftx_core::Durability;
 
 /// Adds the scheme `sqlite` to a registry: `sqlite:PATH?durability=power-loss&readers=4&max_wal_bytes=268435456&search=true`.
 ///

@@ -4,12 +4,12 @@ use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use craftx_core::{Error, ErrorKind, Prepare, Result};
+use craftx_core::{Durability, Error, ErrorKind, Prepare, Result};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
 use crate::call::Deadline;
-use crate::config::{Durability, SqliteConfig};
+use crate::config::SqliteConfig;
 use crate::error::{Fault, Sql, storage};
 use crate::{index, schema};
 
@@ -94,17 +94,33 @@ fn look(path: &Path) -> Result<Found> {
         Ok(found) if found.len() == 0 => return Ok(Found::Nothing),
         Ok(_) => {}
     }
-    let (application, version, empty) = header(path).map_err(|error| storage(error).with("path", shown(path)))?;
+    let Header { application, version, tables } =
+        header(path).map_err(|error| storage(error).with("path", shown(path)))?;
     match application {
         schema::APPLICATION_ID => Ok(Found::Store(version)),
         // What a process leaves that is just creating the store. Looked at again before anything is changed.
-        0 if version == 0 && empty => Ok(Found::Nothing),
-        other => Err(foreign(other).with("path", shown(path))),
+        0 if version == 0 && tables == Tables::None => Ok(Found::Nothing),
+        other => Err(foreign(other, tables).with("path", shown(path))),
     }
 }
 
-/// The mark, the schema and whether there are no tables, from the first page of the file alone.
-fn header(path: &Path) -> rusqlite::Result<(i32, u32, bool)> {
+/// What the first page of a file says.
+struct Header {
+    application: i32,
+    version: u32,
+    tables: Tables,
+}
+
+/// Whose tables there are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tables {
+    None,
+    /// Those of the Python original.
+    Legacy,
+    Other,
+}
+
+fn header(path: &Path) -> rusqlite::Result<Header> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(immutable(path), flags)?;
     // The first page may tell of pages that are still in the log, or that another process is just writing. With this,
@@ -112,16 +128,27 @@ fn header(path: &Path) -> rusqlite::Result<(i32, u32, bool)> {
     conn.pragma_update(None, "writable_schema", "ON")?;
     // In one transaction, so that all three are read from the same state of the page.
     conn.execute_batch("BEGIN")?;
-    Ok((schema::application(&conn)?, schema::version(&conn)?, is_empty(&conn).unwrap_or(false)))
+    let (application, version) = (schema::application(&conn)?, schema::version(&conn)?);
+    Ok(Header { application, version, tables: tables(&conn).unwrap_or(Tables::Other) })
 }
 
-fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
-    conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
+fn tables(conn: &Connection) -> rusqlite::Result<Tables> {
+    const COUNT: &str =
+        "SELECT count(*), count(*) FILTER (WHERE name IN ('conversations', 'sessions')) FROM sqlite_schema";
+    let (all, legacy): (i64, i64) = conn.query_row(COUNT, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(match (all, legacy) {
+        (0, _) => Tables::None,
+        (_, 2) => Tables::Legacy,
+        _ => Tables::Other,
+    })
 }
 
-fn foreign(application: i32) -> Error {
-    Error::new(ErrorKind::ConfigInvalid, "the SQLite database belongs to another program")
-        .with("application_id", application)
+fn foreign(application: i32, tables: Tables) -> Error {
+    let message = match (application, tables) {
+        (0, Tables::Legacy) => "the database was written by CraftX.py; import it into a new store",
+        _ => "the SQLite database belongs to another program",
+    };
+    Error::new(ErrorKind::ConfigInvalid, message).with("application_id", application)
 }
 
 /// A name under which SQLite reads the bytes of the file as they are: without locks, journals and files beside it.
@@ -246,8 +273,9 @@ fn bring_up_to_date(conn: &mut Connection, migrate: bool, search: Option<bool>) 
             // What was being created when a crash undid it.
             return Err(Error::new(ErrorKind::NotFound, "there is no such database").into());
         }
-        if found == 0 && !is_empty(&transaction)? {
-            return Err(foreign(schema::application(&transaction)?).into());
+        let tables = tables(&transaction)?;
+        if found == 0 && tables != Tables::None {
+            return Err(foreign(schema::application(&transaction)?, tables).into());
         }
         check_version(found, migrate)?;
         schema::migrate(&transaction, found)?;
@@ -276,4 +304,64 @@ fn switch_search(conn: &mut Connection, on: bool) -> Sql<()> {
 fn identity(conn: &Connection) -> Sql<Uuid> {
     let bytes: [u8; 16] = conn.query_row("SELECT uuid FROM store", [], |row| row.get(0))?;
     Ok(Uuid::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use craftx_core::{Context, Tenant};
+
+    fn pragma(conn: &Connection, name: &str) -> String {
+        let value: rusqlite::types::Value = conn.pragma_query_value(None, name, |row| row.get(0)).unwrap();
+        match value {
+            rusqlite::types::Value::Text(text) => text,
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn connections_are_set_up_as_promised() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let deadline = Deadline::of(&Context::new(Tenant::default()));
+        for (durability, synchronous) in [(Durability::PowerLoss, 2), (Durability::ProcessCrash, 1)] {
+            let config = SqliteConfig::new(&path).durability(durability).readers(2);
+            let opened = open(&path, &config, Prepare::Migrate, &deadline).unwrap();
+            for (name, value) in [
+                ("journal_mode", "wal".to_owned()),
+                ("synchronous", format!("Integer({synchronous})")),
+                ("auto_vacuum", "Integer(2)".to_owned()),
+                ("secure_delete", "Integer(1)".to_owned()),
+                ("foreign_keys", "Integer(1)".to_owned()),
+                ("trusted_schema", "Integer(0)".to_owned()),
+                ("query_only", "Integer(0)".to_owned()),
+            ] {
+                assert_eq!(pragma(&opened.writer, name), value, "{name}");
+            }
+            assert_eq!(opened.readers.len(), 2);
+            for reader in &opened.readers {
+                assert_eq!(pragma(reader, "query_only"), "Integer(1)");
+                assert!(reader.execute("DELETE FROM messages", []).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn lists_and_pages_are_read_from_indexes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let deadline = Deadline::of(&Context::new(Tenant::default()));
+        let opened = open(&path, &SqliteConfig::new(&path), Prepare::Migrate, &deadline).unwrap();
+        for sql in [
+            "SELECT * FROM messages WHERE sid = 1 AND stamp > x'' AND variant = 0 ORDER BY stamp DESC LIMIT 50",
+            "SELECT * FROM messages WHERE sid = 1 AND seq > 7 ORDER BY seq LIMIT 50",
+            "SELECT * FROM deletions WHERE sid = 1 AND seq > 7 ORDER BY seq LIMIT 50",
+            "SELECT * FROM sessions WHERE tid = 1 AND live = 1 ORDER BY seq DESC",
+            "SELECT * FROM sessions WHERE tid = 1 AND live = 1 AND id >= 'a' ORDER BY id",
+        ] {
+            let mut explain = opened.writer.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> = explain.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+            assert!(plan.iter().all(|step| step.starts_with("SEARCH")), "{sql}: {plan:?}");
+        }
+    }
 }

@@ -90,10 +90,11 @@ mod tests {
         let mut out = String::new();
         let mut at = 0;
         for mark in marks {
-            out += &format!("{}[{}]", &text[at..mark.start], &text[mark.clone()]);
+            let (before, marked) = (text.get(at..mark.start).unwrap(), text.get(mark.clone()).unwrap());
+            out += &format!("{before}[{marked}]");
             at = mark.end;
         }
-        out + &text[at..]
+        out + text.get(at..).unwrap()
     }
 
     #[test]

@@ -281,11 +281,7 @@ pub(crate) fn joined<T>(result: Result<T, tokio::task::JoinError>) -> Verdict<T>
 pub(crate) fn fold(records: &[Record]) -> SessionSet<Message> {
     let mut set = SessionSet::new();
     for record in records {
-        let body = match record {
-            Record::Message(message) => message.clone(),
-            other => Message::new(other.stamp(), craftx_core::Role::System, ""),
-        };
-        set.replay(record, record.encode().digest(), body);
+        set.replay(record, record.encode().digest(), Message::clone);
     }
     set
 }

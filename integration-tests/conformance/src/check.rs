@@ -1,8 +1,11 @@
 //! A check: one promise, and how it is tried.
 
+use std::time::Duration;
+
 use craftx_core::{Capabilities, Support};
 
 use crate::bench::Bench;
+use crate::report::{Entry, Finding};
 use crate::subject::BoxFuture;
 
 /// One promise of SEMANTICS and how it is tried.
@@ -27,6 +30,23 @@ pub(crate) enum Need {
     Reopen,
     /// The bytes of the medium can be read.
     Bytes,
+}
+
+impl Check {
+    /// The capabilities that the check tests, claimed or not.
+    pub(crate) fn extends(&self) -> Vec<&'static str> {
+        let capability = |need: &Need| match need {
+            Need::Can(name) | Need::Cannot(name) => Some(*name),
+            Need::Reopen | Need::Bytes => None,
+        };
+        self.needs.iter().filter_map(capability).collect()
+    }
+
+    /// What is reported of it.
+    pub(crate) fn entry(&self, finding: Finding, took: Duration) -> Entry {
+        let Self { name, area, promise, .. } = *self;
+        Entry { name, area, promise, extends: self.extends(), finding, took }
+    }
 }
 
 impl Need {

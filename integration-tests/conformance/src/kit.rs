@@ -150,19 +150,15 @@ impl Kit {
                     let _permit = permits.acquire_owned().await;
                     let begun = Instant::now();
                     let finding = kit.try_check(check, seed).await;
-                    Entry { name: check.name, area: check.area, promise: check.promise, finding, took: begun.elapsed() }
+                    check.entry(finding, begun.elapsed())
                 });
                 (check, task)
             })
             .collect();
         let mut entries = Vec::with_capacity(running.len());
         for (check, task) in running {
-            entries.push(task.await.unwrap_or_else(|error| Entry {
-                name: check.name,
-                area: check.area,
-                promise: check.promise,
-                finding: Finding::Failed(format!("the check ended early: {error}")),
-                took: Duration::ZERO,
+            entries.push(task.await.unwrap_or_else(|error| {
+                check.entry(Finding::Failed(format!("the check ended early: {error}")), Duration::ZERO)
             }));
         }
         Report { name: self.name.clone(), capabilities, seed, entries }
@@ -217,6 +213,7 @@ impl Kit {
             name: "the_store_can_be_made",
             area: "life cycle",
             promise: "the factory makes a store, and it can be prepared",
+            extends: Vec::new(),
             finding: Finding::Failed(why),
             took: Duration::ZERO,
         };

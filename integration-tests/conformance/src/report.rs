@@ -27,6 +27,8 @@ pub struct Entry {
     pub area: &'static str,
     /// The promise in one line.
     pub promise: &'static str,
+    /// The capabilities that it tests; none if every store must pass it.
+    pub extends: Vec<&'static str>,
     /// What was found.
     pub finding: Finding,
     /// How long it took.
@@ -68,6 +70,23 @@ impl Report {
         let passed = self.entries.iter().filter(|entry| entry.finding == Finding::Passed).count();
         let failed = self.failed().count();
         (passed, failed, self.entries.len() - passed - failed)
+    }
+
+    /// One line for what every store must do, and one for each capability.
+    fn summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |name: &str, entries: Vec<&Entry>| {
+            let tried: Vec<_> = entries.iter().filter(|entry| !matches!(entry.finding, Finding::Skipped(_))).collect();
+            let passed = tried.iter().filter(|entry| entry.finding == Finding::Passed).count();
+            writeln!(f, "  {name:20} {passed} of {} passed, {} skipped", tried.len(), entries.len() - tried.len())
+        };
+        line("base", self.entries.iter().filter(|entry| entry.extends.is_empty()).collect())?;
+        for (name, _) in self.capabilities.named() {
+            let entries: Vec<_> = self.entries.iter().filter(|entry| entry.extends.contains(&name)).collect();
+            if !entries.is_empty() {
+                line(name, entries)?;
+            }
+        }
+        Ok(())
     }
 
     /// Prints the report, and panics if a check failed.
@@ -126,6 +145,8 @@ impl fmt::Display for Report {
                 }
             }
         }
+        writeln!(f, "\nsummary")?;
+        self.summary(f)?;
         let (passed, failed, skipped) = self.counts();
         writeln!(f, "\n{passed} passed, {failed} failed, {skipped} skipped")?;
         write!(f, "repeat the random choices with CRAFTX_CONFORMANCE_SEED={}", self.seed)

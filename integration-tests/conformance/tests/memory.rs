@@ -31,10 +31,14 @@ impl Layer for Nothing {
     }
 }
 
-conformance!(memory_below_a_layer_that_forwards, || async {
-    let stack = Stack::builder("memory", Arc::new(Memory::new())).layer(Nothing).build()?;
-    Ok(Subject::from(stack.backend().clone()))
-});
+conformance!(
+    memory_below_a_layer_that_forwards,
+    || async {
+        let stack = Stack::builder("memory", Arc::new(Memory::new())).layer(Nothing).build()?;
+        Ok(Subject::from(stack.backend().clone()))
+    },
+    |kit| kit.cases(500)
+);
 
 /// Forwards every call.
 #[derive(Debug)]

@@ -7,12 +7,12 @@ use std::task::{Context as Task, Poll, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
 use craftx_core::{
-    Backend, Binding, Compact, Context, Cursor, ErrorKind, ManualClock, MessageQuery, Prepare, Record, SearchQuery,
-    SessionOrder, SessionQuery, Tenant, WriteOptions,
+    Backend, Binding, Compact, Context, Cursor, ErrorKind, Grant, ManualClock, MessageQuery, Prepare, Record,
+    SearchQuery, SessionOrder, SessionQuery, Tenant, WriteOptions,
 };
 use craftx_sqlite::{Sqlite, SqliteConfig};
 
-use super::{close, cx, id, message, open, run, texts, write};
+use super::{at, close, cx, id, message, open, run, texts, write};
 
 /// The kind of error of every call that needs an open store.
 fn kinds(store: &Sqlite, cx: &Context) -> Vec<ErrorKind> {
@@ -163,6 +163,25 @@ fn sessions_are_listed_by_pages_in_both_orders() {
     assert_eq!(list(SessionQuery::new().prefix("%")), Vec::<String>::new());
     write(&store, "a", &[message(100, "x")]).unwrap();
     assert_eq!(list(SessionQuery::new().order(SessionOrder::RecentFirst).prefix("a"))[0], "a");
+    close(store);
+}
+
+#[test]
+fn who_loses_a_grant_is_forgotten_by_the_index_of_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = open(&path);
+    let acl = |ms, to: &str| Record::Acl {
+        stamp: at(ms),
+        owner: Some("ann".into()),
+        grants: vec![Grant { to: to.into(), actions: vec!["read".into()] }],
+    };
+    write(&store, "a", &[acl(1, "bob")]).unwrap();
+    write(&store, "a", &[acl(2, "eve"), acl(3, "joe")]).unwrap();
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    let mut select = raw.prepare("SELECT name FROM visible_to ORDER BY name").unwrap();
+    let names: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(names, ["ann", "joe"]);
     close(store);
 }
 

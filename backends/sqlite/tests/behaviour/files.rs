@@ -153,6 +153,24 @@ fn the_file_of_another_program_is_refused_and_not_changed() {
 }
 
 #[test]
+fn a_database_of_the_python_original_is_named_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("craftx.db");
+    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/legacy/craftxpy/g3/craftx.db");
+    if std::fs::copy(&original, &path).is_err() {
+        eprintln!("skipped: there is no {}", original.display());
+        return;
+    }
+    let before = snapshot(folder.path());
+    for mode in [Prepare::Check, Prepare::Open, Prepare::Migrate] {
+        let error = prepare(&path, mode).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+        assert!(error.to_string().contains("written by CraftX.py"), "{error}");
+    }
+    assert_eq!(snapshot(folder.path()), before);
+}
+
+#[test]
 fn a_newer_schema_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chat.db");

@@ -174,7 +174,12 @@ fn what_is_found_and_its_scores_are_those_of_the_memory_backend() {
                     }
                 };
                 for backend in [&store as &dyn Backend, &theirs] {
-                    let _ = run(backend.write(&cx, &sessions[session], &[record.clone()], &WriteOptions::fresh()));
+                    let _ = run(backend.write(
+                        &cx,
+                        &sessions[session],
+                        std::slice::from_ref(&record),
+                        &WriteOptions::fresh(),
+                    ));
                 }
             }
             for (text, session, user, after) in queries {

@@ -10,6 +10,7 @@ use crate::records::{acl, at, cleared, deleted, key, numbered, text, unset};
 
 checks! { "life cycle":
     preparing_again_changes_nothing [] => "a store can be prepared again, and says the same";
+    looking_leaves_an_open_store_open [] => "preparing an open store to check it changes nothing, and it stays open";
     preparing_settles_what_is_known [] => "after preparing nothing is left to probe, and what was known before holds";
     the_status_tells_the_truth [] => "identity, scheme, name, capabilities and the number of live sessions are right";
     the_position_grows_with_every_write [] => "where a store tells its position, every write that stores something moves it";
@@ -36,6 +37,16 @@ async fn preparing_again_changes_nothing(bench: Bench) -> Verdict {
     }
     ensure_eq!(place.texts().await?, ["1", "2", "3", "4"], "the messages");
     ensure_eq!(bench.status().await?.store, before.store, "the identity");
+    Ok(())
+}
+
+async fn looking_leaves_an_open_store_open(bench: Bench) -> Verdict {
+    let place = bench.place("s")?;
+    place.write(&numbered(1..3)).await?;
+    bench.store().prepare(&place.cx, Prepare::Check).await?;
+    ensure_eq!(place.texts().await?, ["1", "2"], "the messages");
+    place.write(&numbered(3..4)).await?;
+    ensure_eq!(place.texts().await?, ["1", "2", "3"], "the messages");
     Ok(())
 }
 
@@ -266,5 +277,6 @@ async fn a_closed_store_answers_closed(bench: Bench) -> Verdict {
         ensure!(searched.is_err(), "searching in a closed store succeeded");
     }
     store.close(cx).await?;
+    fails(store.prepare(cx, Prepare::Migrate).await, Closed, "preparing a closed store")?;
     Ok(())
 }

@@ -39,6 +39,7 @@ checks! { "records and union":
     a_replayed_conflict_keeps_both [] => "a replay stores both variants, and reading the page that holds them fails and names the id";
     deletion_is_the_way_out_of_a_conflict [] => "deleting the id makes a session with two variants readable again";
     a_large_batch_is_kept_whole [] => "a batch of many records is kept whole and in order";
+    fresh_writes_from_the_future_are_refused_or_kept [] => "a fresh record far ahead of the clock is refused as invalid or kept like any other";
     replays_may_come_from_the_future [] => "a replay is never refused for its stamps, and what follows is written after it";
     limits_are_enforced [] => "a batch or a record beyond a stated limit is refused as invalid, and nothing of it is stored";
 }
@@ -449,6 +450,20 @@ async fn a_large_batch_is_kept_whole(bench: Bench) -> Verdict {
     counted(&written, "applied", written.applied, size as u32)?;
     let wanted: Vec<_> = (1..=size).map(|n| n.to_string()).collect();
     ensure_eq!(place.texts().await?, wanted, "the messages of one batch of {size}");
+    Ok(())
+}
+
+async fn fresh_writes_from_the_future_are_refused_or_kept(bench: Bench) -> Verdict {
+    const FAR: u64 = 1_000 * 365 * 86_400_000;
+    let place = bench.place("s")?;
+    place.write(&[text(1, "now")]).await?;
+    match place.try_write(&[text(2, "a"), text(FAR, "ahead")], &WriteOptions::fresh()).await {
+        Ok(_) => ensure_eq!(place.texts().await?, ["now", "a", "ahead"], "the messages"),
+        Err(error) => {
+            refused(Err(error), InvalidInput, "a fresh record far ahead of the clock")?;
+            ensure_eq!(place.texts().await?, ["now"], "the messages after the refusal");
+        }
+    }
     Ok(())
 }
 
