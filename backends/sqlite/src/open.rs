@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::call::Deadline;
 use crate::config::SqliteConfig;
 use crate::error::{Fault, Sql, storage};
-use crate::schema;
+use crate::{index, schema};
 
 /// Earlier releases of SQLite can corrupt a write-ahead log when it is reset.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -23,6 +23,8 @@ const SLICE: Duration = Duration::from_millis(50);
 /// The file with its connections set up.
 pub(crate) struct Opened {
     pub(crate) id: Uuid,
+    /// Whether the store keeps an index for searching.
+    pub(crate) searchable: bool,
     pub(crate) writer: Connection,
     pub(crate) readers: Vec<Connection>,
 }
@@ -222,7 +224,7 @@ fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut writer = Connection::open_with_flags(path, flags | create)?;
     set_up(&writer)?;
-    bring_up_to_date(&mut writer, migrate)?;
+    bring_up_to_date(&mut writer, migrate, config.search)?;
     // A hint that is refused while another process looks at the file; then it is tried again.
     if switch_the_log_on(&writer)? != "wal" {
         return Err(Fault::Sqlite(rusqlite::Error::SqliteFailure(
@@ -243,6 +245,7 @@ fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
     writer.pragma_update(None, "secure_delete", "ON")?;
     writer.pragma_update(None, "journal_size_limit", WAL_KEEPS.min(config.max_wal_bytes / 2) as i64)?;
     let id = identity(&writer)?;
+    let searchable = index::is_on(&writer)?;
     let mut readers = Vec::new();
     for _ in 0..config.readers {
         let reader = Connection::open_with_flags(path, flags)?;
@@ -253,7 +256,7 @@ fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
     if config.durability == Durability::PowerLoss {
         sync_names(path)?;
     }
-    Ok(Opened { id, writer, readers })
+    Ok(Opened { id, searchable, writer, readers })
 }
 
 /// Brings the names of the database and of its log to the disk. The log stays until the last connection is closed.
@@ -299,9 +302,12 @@ fn set_up(conn: &Connection) -> Sql<()> {
 }
 
 /// Creates or upgrades the tables in one transaction, which decides between processes that do so at the same time.
-fn bring_up_to_date(conn: &mut Connection, migrate: bool) -> Sql<()> {
+fn bring_up_to_date(conn: &mut Connection, migrate: bool, search: Option<bool>) -> Sql<()> {
     if schema::version(conn)? == schema::VERSION {
-        return Ok(());
+        return match search {
+            Some(search) if migrate => switch_search(conn, search),
+            _ => Ok(()),
+        };
     }
     if schema::version(conn)? == 0 && migrate {
         // Pages that a compaction frees go back to the file system. Has to come before the first table.
@@ -320,6 +326,7 @@ fn bring_up_to_date(conn: &mut Connection, migrate: bool) -> Sql<()> {
         }
         check_version(found, migrate)?;
         schema::migrate(&transaction, found)?;
+        index::switch(&transaction, search.unwrap_or(true))?;
         transaction.commit()?;
         found
     };
@@ -327,6 +334,17 @@ fn bring_up_to_date(conn: &mut Connection, migrate: bool) -> Sql<()> {
         // So that the header of the file tells the new schema.
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     }
+    Ok(())
+}
+
+/// Indexes all messages or forgets the index, if the store is not that way already.
+fn switch_search(conn: &mut Connection, on: bool) -> Sql<()> {
+    if index::is_on(conn)? == on {
+        return Ok(());
+    }
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    index::switch(&transaction, on)?;
+    transaction.commit()?;
     Ok(())
 }
 

@@ -38,7 +38,7 @@ fn what_was_written_is_there_after_reopening() {
     let store = open(&path);
     assert_eq!(texts(&store, "a"), ["hi", "ho"]);
     let after = run(store.status(&cx())).unwrap();
-    assert_eq!((after.store, after.position, after.schema), (before.store, Some(2), Some(1)));
+    assert_eq!((after.store, after.position, after.schema), (before.store, Some(2), Some(2)));
     assert!(after.bytes.unwrap() > 0);
     close(store);
 }
@@ -176,12 +176,12 @@ fn a_newer_schema_is_refused_and_not_changed() {
     let path = folder.path().join("chat.db");
     close(open(&path));
     let newer = Connection::open(&path).unwrap();
-    newer.pragma_update(None, "user_version", 2).unwrap();
+    newer.pragma_update(None, "user_version", 3).unwrap();
     drop(newer);
     let before = snapshot(folder.path());
     for mode in [Prepare::Check, Prepare::Open, Prepare::Migrate] {
         let error = prepare(&path, mode).unwrap_err();
-        assert_eq!((error.kind(), error.get("schema")), (ErrorKind::SchemaTooNew, Some("2")));
+        assert_eq!((error.kind(), error.get("schema")), (ErrorKind::SchemaTooNew, Some("3")));
     }
     assert_eq!(snapshot(folder.path()), before);
 }
@@ -218,7 +218,8 @@ fn damaged_pages_are_errors_and_never_missing_messages() {
     let error = run(store.load(&cx(), &id("a"), &query)).unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Corrupted, Outcome::NotApplied));
     let raw = Connection::open(&path).unwrap();
-    assert_ne!(raw.query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+    let check = raw.query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0));
+    assert!(check.is_err() || check.unwrap() != "ok");
 }
 
 #[test]
