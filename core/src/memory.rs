@@ -118,7 +118,7 @@ impl Backend for Memory {
         });
         stored.updated = cx.clock.wall();
         stored.position = position;
-        stored.log.extend(plan.store.iter().map(|planned| (planned.record.clone(), planned.encoded.digest())));
+        stored.log.extend(plan.store.iter().map(|planned| (planned.record.clone(), planned.digest())));
         Ok(stored.set.commit(&plan, |_, message| message.clone()))
     }
 

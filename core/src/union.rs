@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -115,16 +116,31 @@ pub struct Plan {
 pub struct Planned {
     /// The record, without what is dead or superseded in it.
     pub record: Record,
-    /// Its canonical encoding.
-    pub encoded: Encoded,
-    digest: Digest,
+    encoded: OnceLock<Encoded>,
+    digest: OnceLock<Digest>,
 }
 
+/// Both are made when they are asked for: they cost more than all else here, and a new message needs neither.
 impl Planned {
     fn new(record: Record) -> Self {
-        let encoded = record.encode();
-        let digest = encoded.digest();
-        Self { record, encoded, digest }
+        Self { record, encoded: OnceLock::new(), digest: OnceLock::new() }
+    }
+
+    /// The canonical encoding of the record.
+    pub fn encoded(&self) -> &Encoded {
+        self.encoded.get_or_init(|| self.record.encode())
+    }
+
+    /// The digest of the canonical encoding.
+    pub fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| self.encoded().digest())
+    }
+}
+
+impl Plan {
+    /// What the write comes to, without the version: for media that keep no [`SessionSet`] and commit nothing to it.
+    pub fn written(&self) -> Written {
+        Written::counted(self.store.len() as u32, self.known, self.dead)
     }
 }
 
@@ -170,6 +186,11 @@ impl<B> SessionSet<B> {
         let mut plan = Plan { store: Vec::with_capacity(records.len()), known: 0, dead: 0 };
         let mut conflict = None;
         let mut batch = SessionSet::<()>::new();
+        // Records that cannot meet each other need not be compared.
+        let distinct = records.is_sorted_by(|one, next| match (one, next) {
+            (Record::Message(one), Record::Message(next)) => one.id < next.id,
+            _ => false,
+        });
         let tombstones_first = records
             .iter()
             .filter(|record| record.is_tombstone())
@@ -183,7 +204,9 @@ impl<B> SessionSet<B> {
                     if matches!(found, Judgement::Conflict) {
                         conflict.get_or_insert(record.stamp());
                     }
-                    batch.apply(&planned.record, planned.digest, |_| ());
+                    if !distinct {
+                        batch.apply(&planned.record, planned.digest(), |_| ());
+                    }
                     plan.store.push(planned);
                 }
             }
@@ -202,17 +225,15 @@ impl<B> SessionSet<B> {
     /// [`Plan::store`].
     pub fn commit(&mut self, plan: &Plan, mut body: impl FnMut(usize, &Message) -> B) -> Written {
         for (index, planned) in plan.store.iter().enumerate() {
-            self.apply(&planned.record, planned.digest, |message| body(index, message));
+            self.apply(&planned.record, planned.digest(), |message| body(index, message));
         }
-        Written::counted(plan.store.len() as u32, plan.known, plan.dead)
-            .with_version(self.version)
-            .with_cleared(self.cleared.map(|cleared| cleared.through))
+        plan.written().with_version(self.version).with_cleared(self.cleared.map(|cleared| cleared.through))
     }
 
     /// Unites one record that the medium holds with the set: for reading a session back. `body` says what to keep of a
     /// message.
     pub fn replay(&mut self, record: &Record, digest: Digest, body: impl FnOnce(&Message) -> B) {
-        match self.judge(record, &digest) {
+        match self.judge(record, || digest) {
             Judgement::Applies | Judgement::Conflict => self.apply(record, digest, body),
             Judgement::Partly { set, .. } => {
                 self.apply(&Record::Session { stamp: record.stamp(), set }, digest, body);
@@ -225,7 +246,7 @@ impl<B> SessionSet<B> {
         self.cleared.is_some_and(|cleared| stamp <= cleared.through)
     }
 
-    fn judge(&self, record: &Record, digest: &Digest) -> Judgement {
+    fn judge(&self, record: &Record, digest: impl FnOnce() -> Digest) -> Judgement {
         match record {
             Record::Message(message) => {
                 if self.covers(message.id) || self.deleted.contains_key(&message.id) {
@@ -233,7 +254,7 @@ impl<B> SessionSet<B> {
                 }
                 match self.messages.get(&message.id) {
                     None => Judgement::Applies,
-                    Some(known) if known.contains(digest) => Judgement::Known,
+                    Some(known) if known.contains(&digest()) => Judgement::Known,
                     Some(_) => Judgement::Conflict,
                 }
             }
@@ -241,7 +262,7 @@ impl<B> SessionSet<B> {
             Record::Acl { stamp, .. } => match &self.acls {
                 None => Judgement::Applies,
                 Some((first, last)) => {
-                    let rank = (*stamp, *digest);
+                    let rank = (*stamp, digest());
                     if rank < first.rank() || rank > last.rank() {
                         Judgement::Applies
                     } else if rank == first.rank() || rank == last.rank() {
@@ -266,7 +287,7 @@ impl<B> SessionSet<B> {
     }
 
     fn judge_and_cut(&self, planned: &mut Planned, rest_known: &mut bool) -> Judgement {
-        let judgement = self.judge(&planned.record, &planned.digest);
+        let judgement = self.judge(&planned.record, || planned.digest());
         if let Judgement::Partly { set, rest_known: known } = &judgement {
             *rest_known &= *known;
             *planned = Planned::new(Record::Session { stamp: planned.record.stamp(), set: set.clone() });

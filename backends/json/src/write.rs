@@ -236,7 +236,7 @@ impl Batch {
         let mut batch = Self { header, bytes: Vec::new(), starts: Vec::with_capacity(plan.store.len()) };
         for (line, planned) in (1..).zip(&plan.store) {
             let start = batch.bytes.len();
-            line::push(&mut batch.bytes, planned.encoded.as_str(), Part { line, of });
+            line::push(&mut batch.bytes, planned.encoded().as_str(), Part { line, of });
             // Without the line break; MAX_RECORD keeps it within 32 bits.
             batch.starts.push((start as u64, (batch.bytes.len() - start - 1) as u32));
         }
@@ -265,11 +265,11 @@ impl Batch {
 /// [`InvalidInput`](craftx_core::ErrorKind::InvalidInput) for a record that is too long or nested too deep.
 fn check_readable(plan: &Plan) -> Result<()> {
     for planned in &plan.store {
-        let bytes = planned.encoded.as_str().len();
+        let bytes = planned.encoded().as_str().len();
         if bytes > MAX_RECORD {
             return Err(Error::invalid("record", "is too large").with("bytes", bytes).with("limit", MAX_RECORD));
         }
-        json::check(planned.encoded.as_str())?;
+        json::check(planned.encoded().as_str())?;
     }
     Ok(())
 }

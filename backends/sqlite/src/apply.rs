@@ -25,7 +25,7 @@ pub(crate) fn unite(
 ) -> Sql<Written> {
     let row = SessionRow::find(conn, tenant, session)?;
     let version = row.as_ref().map(|row| row.version);
-    let mut touched = match &row {
+    let touched = match &row {
         Some(row) => touched(conn, row, records)?,
         None => SessionSet::new(),
     };
@@ -40,7 +40,7 @@ pub(crate) fn unite(
             return Err(conflict.into());
         }
     };
-    let mut written = touched.commit(&plan, |_, _| ());
+    let mut written = plan.written();
     if written.known.unwrap_or(0) as usize != records.len() {
         check_expectation(version, records, options.expect)?;
     }
@@ -234,7 +234,7 @@ impl<'c> Store<'c> {
         self.conn.prepare_cached("INSERT INTO acls (seq, sid, body) VALUES (?1, ?2, ?3)")?.execute(params![
             self.seq,
             sid,
-            planned.encoded.as_str()
+            planned.encoded().as_str()
         ])?;
         let after = acls(self.conn, sid)?;
         if let [_, middle @ .., _] = after.as_slice() {

@@ -138,6 +138,10 @@ impl Body {
 
 /// The members of a message but `v`, `record`, `id` and `role`, as a JSON object; `None` if there are none.
 fn shorten(rest: Message) -> Option<String> {
+    // Most messages have none, and need not be encoded to see it.
+    if rest == Message::new(rest.id, Role::System, Content::Absent) {
+        return None;
+    }
     let encoded = Record::Message(rest).encode();
     let members = encoded.as_str().get(HEAD.len() + ID + ROLE.len() + 1..)?;
     (!members.is_empty()).then(|| format!("{{{members}"))

@@ -1,7 +1,7 @@
 //! The bridge between futures and threads: deadlines, answers, and jobs that can still be taken back.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use craftx_core::{Clock, Context, Error, ErrorKind};
 use futures_channel::oneshot;
-use futures_timer::Delay;
+
+use crate::alarm::Alarm;
 
 /// How long a call without a deadline reads, or waits for a lock.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,13 +63,13 @@ pub(crate) enum Waited<T> {
 /// Waits for the answer of a thread, on any executor.
 pub(crate) async fn answer<T>(receiver: oneshot::Receiver<T>, within: Option<Duration>) -> Waited<T> {
     let mut receiver = pin!(receiver);
-    let mut alarm = within.map(Delay::new);
+    let mut alarm = within.and_then(Alarm::after);
     poll_fn(|task| {
         if let Poll::Ready(answer) = receiver.as_mut().poll(task) {
             return Poll::Ready(answer.map_or(Waited::Gone, Waited::Answer));
         }
         match &mut alarm {
-            Some(alarm) => Pin::new(alarm).poll(task).map(|()| Waited::Late),
+            Some(alarm) => alarm.poll(task).map(|()| Waited::Late),
             None => Poll::Pending,
         }
     })

@@ -28,6 +28,7 @@
 //!   [`compact`](craftx_core::Backend::compact).
 //! - A file of another program is refused and not changed; so is a file that a newer release wrote.
 
+mod alarm;
 mod apply;
 mod backend;
 mod body;

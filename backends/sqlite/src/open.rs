@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use craftx_core::{Durability, Error, ErrorKind, Prepare, Result};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
@@ -293,6 +294,9 @@ fn switch_the_log_on(conn: &Connection) -> Sql<String> {
 fn set_up(conn: &Connection) -> Sql<()> {
     conn.busy_timeout(SLICE)?;
     conn.set_prepared_statement_cache_capacity(64);
+    // Otherwise SQLite looks at what is bound to choose its plan, and compiles a prepared statement anew whenever
+    // something else is bound: that takes longer than most statements here.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     for (pragma, value) in [("foreign_keys", "ON"), ("trusted_schema", "OFF"), ("cell_size_check", "ON")] {
         conn.pragma_update(None, pragma, value)?;
     }
