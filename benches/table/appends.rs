@@ -46,7 +46,7 @@ fn one_against(settings: &Settings, how: &str, by_hand: impl FnOnce(Raw, i64) ->
     let mut by_hand = by_hand(raw, sid);
     let each = FEW;
     let pairs = Pairs::measure(
-        settings.scaled(1_000),
+        settings.scaled(500),
         |round| timed(|| block_on(append(&storage, "a", round * each, each))),
         |round| timed(|| (round * each..(round + 1) * each).try_for_each(&mut by_hand)),
     )?;
@@ -74,9 +74,9 @@ pub(crate) fn many_writers(settings: &Settings) -> Outcome<Row> {
     let storage = Arc::new(storage);
     let sids = (0..WRITERS).map(|n| raw.add_session(messages::session(n).as_str())).collect::<Outcome<Vec<i64>>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
-    let each = settings.scaled(30);
+    let each = settings.scaled(20);
     let pairs = Pairs::measure(
-        settings.rounds(15),
+        settings.rounds(9),
         |round| {
             timed(|| {
                 runtime.block_on(async {
@@ -136,7 +136,7 @@ fn long(settings: &Settings, scheme: &str, name: &str) -> Outcome<Row> {
     // The first append of a process looks at the session as a whole.
     block_on(append(&storage, "long", 0, 1))?;
     let pairs = Pairs::measure(
-        settings.scaled(400),
+        settings.scaled(200),
         |round| timed(|| block_on(append(&storage, "long", round * each, each))),
         |round| {
             let session = messages::session(round);

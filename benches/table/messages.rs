@@ -19,7 +19,7 @@ pub(crate) fn text(n: usize) -> String {
         (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) as usize >> 8
     };
     // What people write is short, what models answer is long.
-    let words = if n % 2 == 0 { 2 + next() % 30 } else { 40 + next() % 180 };
+    let words = if n.is_multiple_of(2) { 2 + next() % 30 } else { 40 + next() % 180 };
     let mut text = String::new();
     for _ in 0..words {
         text.push_str(WORDS[next() % WORDS.len()]);
@@ -30,7 +30,7 @@ pub(crate) fn text(n: usize) -> String {
 
 /// Who says message `n`, and its number in the column `role` of the SQLite backend.
 pub(crate) fn role(n: usize) -> (Role, i64) {
-    if n % 2 == 0 { (Role::User, 0) } else { (Role::Assistant, 1) }
+    if n.is_multiple_of(2) { (Role::User, 0) } else { (Role::Assistant, 1) }
 }
 
 /// Message `n`, to be appended.

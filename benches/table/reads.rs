@@ -48,7 +48,7 @@ fn against(settings: &Settings, how: &str, by_hand: impl FnOnce(Raw) -> ByHand) 
     let by_hand = by_hand(Raw::open(&folder.path().join("craftx.db"))?);
     let each = settings.scaled(200);
     let pairs = Pairs::measure(
-        settings.rounds(101),
+        settings.rounds(61),
         |_| timed(|| read_last(&storage, session.as_str(), each)),
         |_| timed(|| (0..each).try_for_each(|_| by_hand(session.as_str()).map(|rows| drop(black_box(rows))))),
     )?;

@@ -20,7 +20,7 @@ impl Pairs {
     ) -> Outcome<Self> {
         let mut pairs = Vec::with_capacity(rounds);
         for round in 0..rounds {
-            pairs.push(if round % 2 == 0 {
+            pairs.push(if round.is_multiple_of(2) {
                 let first = a(round)?;
                 (first, b(round)?)
             } else {
@@ -71,7 +71,7 @@ impl Pairs {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    if values.len() % 2 == 0 { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
+    if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
 }
 
 /// How long `work` takes.

@@ -13,6 +13,7 @@ enum Part {
     Cli,
     Plugin,
     Tests,
+    Benches,
     Tasks,
 }
 
@@ -27,6 +28,7 @@ fn part(folder: &str) -> Option<Part> {
         ["cli"] => Some(Part::Cli),
         ["examples", _] => Some(Part::Plugin),
         ["integration-tests"] => Some(Part::Tests),
+        ["benches"] => Some(Part::Benches),
         ["xtask"] => Some(Part::Tasks),
         _ => None,
     }
@@ -39,7 +41,9 @@ fn allowed(from: Part, to: Part) -> bool {
         Part::Backend | Part::Middleware | Part::Conformance | Part::Plugin => to == Part::Core,
         Part::Facade => matches!(to, Part::Core | Part::Backend | Part::Middleware),
         Part::Cli | Part::Tasks => to == Part::Facade,
-        Part::Tests => !matches!(to, Part::Tasks | Part::Tests),
+        Part::Tests => !matches!(to, Part::Tasks | Part::Tests | Part::Benches),
+        // They measure what applications hold.
+        Part::Benches => to == Part::Facade,
     }
 }
 
