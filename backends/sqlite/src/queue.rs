@@ -52,6 +52,8 @@ impl<T> Queue<T> {
                 if state.jobs.is_empty() || !full {
                     state.bytes += bytes;
                     state.jobs.push_back((job, bytes));
+                    // The thread that wakes up wants the lock.
+                    drop(state);
                     self.ready.notify_one();
                     return Ok(());
                 }

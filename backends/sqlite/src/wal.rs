@@ -3,6 +3,8 @@
 //! SQLite copies the log into the database by itself, but it can begin the log anew only while no reader needs it. A
 //! reader that hangs, in whatever process, would let it grow without bound; here writes are refused instead.
 
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 
 use rusqlite::Connection;
@@ -37,8 +39,11 @@ impl Wal {
     }
 
     /// The size of the log; 0 if there is none.
+    ///
+    /// Looked up without asking for the times of the file: whoever asks Linux for them makes the next write set them
+    /// exactly, and the sync after it bring them to the disk, which makes each sync slower by about a fifth.
     pub(crate) fn bytes(&self) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |found| found.len())
+        File::open(&self.path).and_then(|mut log| log.seek(SeekFrom::End(0))).unwrap_or(0)
     }
 
     /// Whether a sync has failed while the log was copied.

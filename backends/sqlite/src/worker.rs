@@ -167,11 +167,11 @@ impl Worker {
         if conn.is_autocommit() {
             return result;
         }
-        let end = match &result {
-            Ok(_) => "RELEASE batch",
-            Err(_) => "ROLLBACK TO batch; RELEASE batch",
+        let ended = match &result {
+            Ok(_) => conn.prepare_cached("RELEASE batch").and_then(|mut release| release.execute([]).map(drop)),
+            Err(_) => conn.execute_batch("ROLLBACK TO batch; RELEASE batch"),
         };
-        if let Err(error) = conn.execute_batch(end) {
+        if let Err(error) = ended {
             self.roll_back();
             return Err(error.into());
         }
