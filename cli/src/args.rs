@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Show(Show),
     /// List the sessions
     List(List),
+    /// Find messages by what is said in them; any text is a legal query
+    Search(Search),
     /// Delete a session or a message, and erase it from the store
     Rm(Rm),
     /// Read conversations or records from files; a second time changes nothing
@@ -99,6 +101,22 @@ pub(crate) struct List {
     /// At most N sessions
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Search {
+    /// What to look for: one word or several
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) query: String,
+    /// Only in this session
+    #[arg(long)]
+    pub(crate) session: Option<String>,
+    /// Only messages of this role
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// At most N messages
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,6 +8,7 @@ mod import;
 mod list;
 mod output;
 mod rm;
+mod search;
 mod show;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         Command::Append(append) => append::run(&global, append).await,
         Command::Show(show) => show::run(&global, show).await,
         Command::List(list) => list::run(&global, list).await,
+        Command::Search(search) => search::run(&global, search).await,
         Command::Rm(rm) => rm::run(&global, rm).await,
         Command::Import(import) => import::run(&global, import).await,
         Command::Export(export) => export::run(&global, export).await,

@@ -86,6 +86,37 @@ fn rm_erases_the_text_from_every_file() {
     }
 }
 
+#[test]
+fn search_finds_what_was_said() {
+    let place = Place::new("sqlite:chats.db");
+    assert_eq!(place.run(&["search", "heron"]).code, 3, "searching makes no store");
+    assert!(!place.path().join("chats.db").exists());
+    place.ok(&["append", "a", "The first heron"]);
+    place.ok(&["append", "b", "東京に HERONS が", "--role", "assistant"]);
+    place.ok(&["append", "b", "nothing"]);
+    let shown = place.ok(&["search", "heron"]);
+    assert!(shown.contains("The first [heron]") && shown.contains("[HERONS]") && !shown.contains("nothing"), "{shown}");
+    let found = json_lines(&place.ok(&["search", "東京", "--json"]));
+    assert_eq!((found.len(), &found[0]["session"]), (1, &"b".into()));
+    let (snippet, mark) = (found[0]["snippet"].as_str().unwrap(), &found[0]["marks"][0]);
+    let mark = mark[0].as_u64().unwrap() as usize..mark[1].as_u64().unwrap() as usize;
+    assert_eq!(snippet.get(mark), Some("東京"));
+    let count = |words: &[&str]| json_lines(&place.ok(words)).len();
+    assert_eq!(count(&["search", "heron", "--json", "--session", "a"]), 1);
+    assert_eq!(count(&["search", "heron", "--json", "--role", "assistant"]), 1);
+    assert_eq!(count(&["search", "heron", "--json", "--limit", "1"]), 1);
+    assert_eq!(count(&["search", "heron", "--json", "--tenant", "other"]), 0);
+    for query in ["", "\"", "-x", "--", "a AND (", "heron*"] {
+        assert_eq!(place.run(&["search", "--", query]).code, 0, "{query}");
+    }
+    place.ok(&["rm", "a"]);
+    assert_eq!(count(&["search", "heron", "--json"]), 1);
+    let off = Place::new("json:chats");
+    off.ok(&["append", "a", "heron"]);
+    let refused = off.run(&["search", "heron"]);
+    assert!(refused.code == 2 && refused.err.contains("search"), "{refused:?}");
+}
+
 const CONVERSATIONS: &str = r#"{"session_id":"one","lang":"en","messages":[{"id":"m0","role":"user","content":"a"},{"id":"m1","role":"assistant","content":null,"tool_calls":[{"id":"c"}]}]}
 {"session_id":"two","messages":[{"role":"user","content":["b",{"n":1.0}],"extra":{"z":1,"a":2}}]}
 "#;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ErrorKind, Result, Scope, SessionQuery, Tenant};
+use crate::{Error, ErrorKind, Result, Scope, SearchQuery, SessionQuery, Tenant};
 
 /// Where a page ended. Opaque text, bound to the tenant and the query that it came from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,6 +64,12 @@ impl Binding {
         parts.push(scope_text(&query.scope));
         parts.extend(query.metadata.iter().map(|(key, value)| format!("{key:?}={value}")));
         Self::new("sessions", tenant, parts.iter().map(String::as_str))
+    }
+
+    /// The binding of a search: everything in the query but the cursor and the limit.
+    pub fn search(tenant: &Tenant, query: &SearchQuery) -> Self {
+        let filters = format!("{:?} {:?} {:?} {:?}", query.session, query.roles, query.after, query.before);
+        Self::new("search", tenant, [query.text.as_str(), &scope_text(&query.scope), &filters])
     }
 }
 

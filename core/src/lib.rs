@@ -38,6 +38,7 @@ mod record;
 mod registry;
 mod reply;
 mod request;
+pub mod search;
 mod stack;
 mod stamp;
 mod text;

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use crate::search::{Query, Scanned, hit, scan};
 use crate::union::{SessionSet, no_such_session};
 use crate::{
     Backend, Binding, Capabilities, Changes, Compact, Compacted, Context, Cursor, Digest, Error, ErrorKind, Hit,
@@ -81,6 +82,7 @@ const CAPABILITIES: fn() -> Capabilities = || {
         .recent_first(Support::Yes)
         .metadata_filter(Support::Yes)
         .scope(Support::Yes)
+        .search(Support::Yes)
 };
 
 #[async_trait]
@@ -208,9 +210,36 @@ impl Backend for Memory {
         Ok(Page { items: found.into_iter().map(|(_, session)| session).collect(), next })
     }
 
-    async fn search(&self, cx: &Context, _query: &SearchQuery) -> Result<Page<Hit>> {
-        let _state = self.state(cx).map_err(|error| error.during("search"))?;
-        Err(Error::unsupported("search", "the memory backend").during("search"))
+    async fn search(&self, cx: &Context, query: &SearchQuery) -> Result<Page<Hit>> {
+        let state = self.state(cx).map_err(|error| error.during("search"))?;
+        let binding = Binding::search(&cx.tenant, query);
+        let offset = match &query.cursor {
+            Some(cursor) => cursor.position(&binding).map_err(|error| error.during("search"))?.parse().unwrap_or(0),
+            None => 0,
+        };
+        let sessions: Vec<Scanned<'_>> = state
+            .tenants
+            .get(&cx.tenant)
+            .into_iter()
+            .flatten()
+            .map(|(id, stored)| {
+                let session = stored.set.session(id, stored.updated);
+                let admits = |found: &Session| query.scope.admits(found.owner.as_deref(), &found.grants);
+                let messages = stored.set.bodies().map(|(_, message)| message).collect();
+                Scanned { id, in_scope: session.as_ref().is_some_and(admits), messages }
+            })
+            .collect();
+        let found = scan(&sessions, query);
+        let size = page_size(query.limit);
+        let words = Query::parse(&query.text);
+        let items: Vec<Hit> = found
+            .iter()
+            .skip(offset)
+            .take(size)
+            .map(|(score, session, message)| hit((*session).clone(), (*message).clone(), *score, &words))
+            .collect();
+        let more = size > 0 && found.len() > offset.saturating_add(size);
+        Ok(Page { items, next: more.then(|| Cursor::new(&binding, offset + size)) })
     }
 
     async fn tenants(&self, cx: &Context, from: Option<&Cursor>) -> Result<Page<Tenant>> {

@@ -263,7 +263,10 @@ pub enum SessionOrder {
     RecentFirst,
 }
 
-/// What to search for.
+/// What to search for: messages that have at least one of the words, the best first.
+///
+/// What counts as a word, and how messages are ranked, is said in [`search`](crate::search). A query of one word finds
+/// the messages that have it; one of several words also finds messages whose neighbours in the session have them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SearchQuery {
@@ -289,6 +292,55 @@ impl SearchQuery {
     /// Searches everywhere for `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
+    }
+
+    /// Sets who must be able to see the sessions.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Only in this session.
+    #[must_use]
+    pub fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// Also messages of this role; without any, messages of all roles.
+    #[must_use]
+    pub fn role(mut self, role: Role) -> Self {
+        self.roles.push(role);
+        self
+    }
+
+    /// Only messages after `stamp`.
+    #[must_use]
+    pub fn after(mut self, stamp: Stamp) -> Self {
+        self.after = Some(stamp);
+        self
+    }
+
+    /// Only messages before `stamp`.
+    #[must_use]
+    pub fn before(mut self, stamp: Stamp) -> Self {
+        self.before = Some(stamp);
+        self
+    }
+
+    /// Continues after the previous page.
+    #[must_use]
+    pub fn cursor(mut self, cursor: Option<Cursor>) -> Self {
+        self.cursor = cursor;
+        self
+    }
+
+    /// At most this many.
+    #[must_use]
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
     }
 }
 

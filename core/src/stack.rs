@@ -150,7 +150,7 @@ mod tests {
     struct Pass {
         name: &'static str,
         slot: Slot,
-        needs_search: bool,
+        needs_durable: bool,
     }
 
     impl Layer for Pass {
@@ -161,8 +161,8 @@ mod tests {
             self.slot
         }
         fn capabilities(&self, inner: Capabilities) -> Result<Capabilities> {
-            if self.needs_search && !inner.search.is_yes() {
-                return Err(Error::unsupported("search", "the store below"));
+            if self.needs_durable && !inner.durable.is_yes() {
+                return Err(Error::unsupported("durable writes", "the store below"));
             }
             Ok(inner.scope(Support::No))
         }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn pass(name: &'static str, slot: Slot) -> Pass {
-        Pass { name, slot, needs_search: false }
+        Pass { name, slot, needs_durable: false }
     }
 
     fn builder() -> StackBuilder {
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_layer_that_needs_what_is_not_there_is_named() {
-        let needy = Pass { name: "needy", slot: Slot::Cache, needs_search: true };
+        let needy = Pass { name: "needy", slot: Slot::Cache, needs_durable: true };
         let error = builder().layer(needy).build().unwrap_err();
         assert_eq!((error.kind(), error.get("layer")), (ErrorKind::Unsupported, Some("`needy`")));
     }
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(lines[0], "who");
         assert_eq!(lines[1], "validate");
         assert_eq!(lines[2], "near (removes scope)");
-        assert!(lines[3].starts_with("memory (") && !lines[3].contains("search"));
+        assert!(lines[3].starts_with("memory (") && !lines[3].contains("durable"));
         let limits = Limits { max_batch: 7, ..Limits::default() };
         let stack = builder().layer(Validate::new(limits)).build().unwrap();
         assert_eq!((stack.capabilities().max_batch, stack.describe().lines().count()), (Some(7), 2));

@@ -1,1 +1,4 @@
-//! Begun.
+//! What the tests of craftx as a whole share with the programs that they start.
+
+pub mod faults;
+pub mod fuzz;

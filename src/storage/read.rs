@@ -172,12 +172,33 @@ impl Storage {
         .boxed()
     }
 
-    /// Finds messages. Any text is a legal query.
+    /// One page of messages in which something was said, the best first. Any text is a legal query.
     ///
     /// # Errors
-    /// [`Unsupported`](ErrorKind::Unsupported) where the medium cannot search.
+    /// [`Unsupported`](ErrorKind::Unsupported) where the medium cannot search, or searching is switched off;
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a cursor of another query or tenant.
     pub async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
         self.backend().search(&self.context(), query).await
+    }
+
+    /// All messages that a query finds, page by page, without a limit. What is written meanwhile may be seen twice or
+    /// not at all.
+    ///
+    /// # Errors
+    /// As [`Storage::search`].
+    pub fn search_all(&self, query: SearchQuery) -> BoxStream<'static, Result<Hit>> {
+        let storage = self.clone();
+        stream::try_unfold(Some(query), move |query| {
+            let storage = storage.clone();
+            async move {
+                let Some(query) = query else { return Ok(None) };
+                let page = storage.search(&query).await?;
+                let next = page.next.map(|cursor| query.cursor(Some(cursor)));
+                Ok::<_, Error>(Some((stream::iter(page.items).map(Ok), next)))
+            }
+        })
+        .try_flatten()
+        .boxed()
     }
 
     /// All tenants that have records. Only for [`Caller::System`](crate::Caller::System).

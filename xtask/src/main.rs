@@ -7,6 +7,7 @@ mod lint;
 mod metadata;
 mod run;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 

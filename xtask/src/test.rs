@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::metadata::{Example, Workspace};
 use crate::run::Cargo;
+use crate::tools;
 
 /// Runs every test, then every example, then the compatibility packages. Stops after the first step that fails. The
 /// last lines say what was skipped, and how many tests passed and failed.
@@ -25,6 +26,7 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
 }
 
 fn all(workspace: &Workspace, tally: &mut Tally) -> Result<(), String> {
+    tools::install_missing();
     let tests = Cargo::new(&workspace.root).args("test --workspace --all-features --no-fail-fast -- --show-output");
     tests.run_watched(|line| tally.add(line))?;
     for example in workspace.packages.iter().flat_map(|package| &package.examples) {

@@ -148,7 +148,7 @@ impl Store {
             }
         }
         if bytes > 0 && self.syncs() {
-            self.disk.sync_dir(dir).map_err(failed)?;
+            self.sync_dir(dir).map_err(failed)?;
         }
         Ok(bytes)
     }
@@ -208,14 +208,11 @@ impl NewFile {
         // A compaction is no write: lists keep their order.
         let _ = file.set_modified(modified);
         // Synced whatever the durability: the old file is the only other copy.
-        let renamed = store.disk.sync(&file).and_then(|()| store.disk.rename(&path, &target.files.log));
+        let renamed = store.sync(&file).and_then(|()| store.disk.rename(&path, &target.files.log));
         if let Err(error) = renamed {
             let _ = store.disk.remove(&path);
             return Err(failed(error));
         }
-        store.disk.sync_dir(&target.files.dir).map_err(|error| {
-            store.poison();
-            failed(error)
-        })
+        store.sync_dir(&target.files.dir).map_err(failed)
     }
 }

@@ -35,6 +35,15 @@ impl Rig {
         rig
     }
 
+    /// The same folder on a new handle. The old one must refuse to write.
+    fn opened_again(self) -> Self {
+        let error = self.write(100..101).unwrap_err();
+        assert_error(&error, ErrorKind::Unavailable, Outcome::NotApplied);
+        let store = Json::on(&JsonConfig::new(self.dir.path()), self.disk.clone()).unwrap();
+        block_on(store.prepare(&self.cx, Prepare::Open)).unwrap();
+        Self { store, ..self }
+    }
+
     fn fail(&self, call: Call, skip: usize, kind: io::ErrorKind) {
         self.disk.faults.fail(call, skip, kind);
     }
@@ -181,6 +190,23 @@ fn a_torn_tail_that_cannot_be_set_aside_stays_and_nothing_is_written() {
 }
 
 #[test]
+fn a_torn_tail_is_cut_off_durably_before_anything_takes_its_place_whatever_the_durability() {
+    for durability in [Durability::PowerLoss, Durability::ProcessCrash] {
+        let rig = Rig::with(|config| config.durability(durability));
+        rig.write(0..2).unwrap();
+        rig.write(2..4).unwrap();
+        let torn = bytes(&rig.log()).len() - 5;
+        std::fs::write(rig.log(), &bytes(&rig.log())[..torn]).unwrap();
+        rig.disk.faults.seen();
+        rig.write(4..5).unwrap();
+        let (calls, _) = rig.disk.faults.seen();
+        let cut = calls.iter().position(|call| *call == SetLen).unwrap();
+        let after: Vec<_> = calls[cut..].iter().filter(|call| matches!(call, SetLen | Sync | Write)).collect();
+        assert_eq!(after[..3], [&SetLen, &Sync, &Write], "{durability:?}");
+    }
+}
+
+#[test]
 fn a_failed_compaction_leaves_the_session_as_it_was() {
     for (call, kind) in [
         (Create, ErrorKind::StorageFull),
@@ -201,6 +227,7 @@ fn a_failed_compaction_leaves_the_session_as_it_was() {
         assert_eq!(bytes(&rig.log()), before, "{call:?}");
         assert_eq!(rig.texts().len(), 4, "{call:?}");
         rig.disk.faults.heal();
+        let rig = if call == Sync { rig.opened_again() } else { rig };
         assert_eq!(block_on(rig.store.compact(&rig.cx, &Compact::new())).unwrap().bodies, 1, "{call:?}");
         let names: Vec<_> =
             std::fs::read_dir(rig.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -36,6 +36,9 @@ mod error;
 #[cfg(test)]
 mod failing_disk;
 mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod header;
 mod index;

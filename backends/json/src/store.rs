@@ -1,6 +1,8 @@
 //! The store without the `async` around it: what all calls share, and reading one session.
 
 use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -101,6 +103,16 @@ impl Store {
 
     pub(crate) fn poison(&self) {
         self.poisoned.store(true, Ordering::SeqCst);
+    }
+
+    /// Brings a file to the disk; if that fails, nothing is written any more.
+    pub(crate) fn sync(&self, file: &File) -> io::Result<()> {
+        self.disk.sync(file).inspect_err(|_| self.poison())
+    }
+
+    /// Brings the names in a folder to the disk; if that fails, nothing is written any more.
+    pub(crate) fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync_dir(path).inspect_err(|_| self.poison())
     }
 
     pub(crate) fn syncs(&self) -> bool {

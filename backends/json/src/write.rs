@@ -122,13 +122,12 @@ impl Store {
             return Ok(());
         }
         // A session that was empty may have a file whose name a dead process has not synced.
-        let synced = self.disk.sync(&file).and_then(|()| match gap.end {
+        let synced = self.sync(&file).and_then(|()| match gap.end {
             0 => self.sync_names(target),
             _ => Ok(()),
         });
         synced.map_err(|error| {
             let error = io_error("cannot sync a session file", path, error);
-            self.poison();
             // Best effort: whatever the disk has taken of the batch, nobody shall build on it.
             let _ = self.disk.set_len(&file, gap.end);
             error.maybe_applied().retry_is(Retry::Never)
@@ -137,8 +136,7 @@ impl Store {
 
     /// After a failed write: takes back what was written of the batch.
     fn undo(&self, target: &Target<'_>, file: &File, end: u64, is_new: bool, error: Error) -> Error {
-        let undone =
-            self.disk.set_len(file, end).and_then(|()| if self.syncs() { self.disk.sync(file) } else { Ok(()) });
+        let undone = self.disk.set_len(file, end).and_then(|()| if self.syncs() { self.sync(file) } else { Ok(()) });
         if undone.is_err() {
             self.poison();
             return error.maybe_applied().retry_is(Retry::Never);
@@ -158,8 +156,8 @@ impl Store {
         let (path, aside) = self.create_aside(target).map_err(failed)?;
         let kept = self.disk.write(&aside, 0, &tail).and_then(|()| {
             if self.syncs() {
-                self.disk.sync(&aside)?;
-                self.disk.sync_dir(&target.files.dir)?;
+                self.sync(&aside)?;
+                self.sync_dir(&target.files.dir)?;
             }
             self.disk.set_len(file, gap.end)
         });
@@ -168,14 +166,9 @@ impl Store {
             let _ = self.disk.remove(&path);
             return Err(failed(error));
         }
-        if self.syncs() {
-            // Before anything is written in its place: power lost then must not show a mixture of both.
-            self.disk.sync(file).map_err(|error| {
-                self.poison();
-                failed(error)
-            })?;
-        }
-        Ok(())
+        // Before anything is written in its place: power lost then must not show a mixture of both. Whatever the
+        // durability, because it would make all of the session unreadable, what others have synced included.
+        self.sync(file).map_err(failed)
     }
 
     /// The first free name for a torn tail.
@@ -193,12 +186,11 @@ impl Store {
     /// Brings what is known of a session to the disk, unless that is known to have been done; returns up to where.
     fn make_durable(&self, target: &Target<'_>, log: Option<&File>, durable_to: u64, end: u64) -> Result<u64> {
         let Some(file) = log.filter(|_| self.syncs() && durable_to < end) else { return Ok(durable_to) };
-        let synced = self.disk.sync(file).and_then(|()| match durable_to {
+        let synced = self.sync(file).and_then(|()| match durable_to {
             0 => self.sync_names(target),
             _ => Ok(()),
         });
         synced.map_err(|error| {
-            self.poison();
             let error = io_error("cannot sync a session file", &target.files.log, error);
             error.maybe_applied().retry_is(Retry::Never)
         })?;
@@ -217,10 +209,10 @@ impl Store {
 
     /// Brings the names of the session file and of the folders above it to the disk.
     fn sync_names(&self, target: &Target<'_>) -> io::Result<()> {
-        self.disk.sync_dir(&target.files.dir)?;
+        self.sync_dir(&target.files.dir)?;
         if !is_default(target.tenant) {
-            self.disk.sync_dir(&self.layout.tenants())?;
-            self.disk.sync_dir(self.layout.root())?;
+            self.sync_dir(&self.layout.tenants())?;
+            self.sync_dir(self.layout.root())?;
         }
         Ok(())
     }

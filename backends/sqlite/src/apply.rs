@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::body::{self, Body};
 use crate::error::Sql;
+use crate::index::Index;
 use crate::row::{AclRow, Bytes, Cleared, SessionRow, acls, value};
 
 /// Unites a batch with its session, inside of the transaction that the caller has begun. `now` is in microseconds.
@@ -126,12 +127,35 @@ fn stored_key(conn: &Connection, sid: i64, key: &str) -> Sql<Option<Record>> {
     Ok(Some(Record::Session { stamp: stamp.0, set: BTreeMap::from([(key.to_owned(), value)]) }))
 }
 
+/// Some messages of a session: how they are read before they leave the index, and how they are deleted.
+#[derive(Clone, Copy)]
+struct Which {
+    select: &'static str,
+    delete: &'static str,
+}
+
+macro_rules! stored {
+    ($condition:literal) => {
+        Which {
+            select: concat!(
+                "SELECT seq, ",
+                body::columns!(),
+                " FROM messages WHERE sid = ?1 AND variant = 0 AND ",
+                $condition
+            ),
+            delete: concat!("DELETE FROM messages WHERE sid = ?1 AND ", $condition, " RETURNING variant"),
+        }
+    };
+}
+
 /// A session to which records are being added.
 struct Store<'c> {
     conn: &'c Connection,
     row: SessionRow,
     seq: i64,
     now: i64,
+    /// The index for searching, if the store keeps one.
+    index: Option<Index<'c>>,
 }
 
 impl<'c> Store<'c> {
@@ -143,12 +167,18 @@ impl<'c> Store<'c> {
         first: Stamp,
         now: i64,
     ) -> Sql<Self> {
-        let seq = conn.prepare_cached("SELECT seq FROM store")?.query_row([], |row| row.get(0))?;
+        let (seq, search): (_, bool) = conn
+            .prepare_cached("SELECT seq, search FROM store")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let row = match row {
             Some(row) => row,
             None => create(conn, tenant, session, first)?,
         };
-        Ok(Self { conn, row, seq, now })
+        let index = match search {
+            true => Some(Index::new(conn, tenant_of(conn, row.sid)?)),
+            false => None,
+        };
+        Ok(Self { conn, row, seq, now, index })
     }
 
     /// Stores what [`SessionSet::plan`] found to apply.
@@ -181,6 +211,9 @@ impl<'c> Store<'c> {
         if variant == 0 {
             self.row.messages += 1;
             self.row.head = self.row.head.max(Some(id));
+            if let Some(index) = &mut self.index {
+                index.add(self.seq, message)?;
+            }
         }
         Ok(())
     }
@@ -227,7 +260,7 @@ impl<'c> Store<'c> {
     }
 
     fn delete(&mut self, id: Stamp, stamp: Stamp) -> Sql<()> {
-        self.remove_messages("DELETE FROM messages WHERE sid = ?1 AND stamp = ?2 RETURNING variant", id)?;
+        self.remove_messages(stored!("stamp = ?2"), id)?;
         match &mut self.row.cleared {
             Some(cleared) if id <= cleared.through => {
                 cleared.stamp = cleared.stamp.max(stamp);
@@ -258,7 +291,7 @@ impl<'c> Store<'c> {
             .query_row(params![sid, Bytes(through)], |row| row.get(0))?;
         stamp = stamp.max(absorbed.map_or(stamp, |bytes| bytes.0));
         self.row.cleared = Some(Cleared { through, stamp, seq: self.seq });
-        self.remove_messages("DELETE FROM messages WHERE sid = ?1 AND stamp <= ?2 RETURNING variant", through)?;
+        self.remove_messages(stored!("stamp <= ?2"), through)?;
         for sql in [
             "DELETE FROM deletions WHERE sid = ?1 AND id <= ?2",
             "DELETE FROM session_keys WHERE sid = ?1 AND stamp <= ?2",
@@ -269,12 +302,19 @@ impl<'c> Store<'c> {
     }
 
     /// Deletes messages, and finds the head again if it was among them.
-    fn remove_messages(&mut self, sql: &str, up_to: Stamp) -> Sql<()> {
+    fn remove_messages(&mut self, which: Which, up_to: Stamp) -> Sql<()> {
         if self.row.messages == 0 {
             return Ok(());
         }
         let sid = self.row.sid;
-        let mut delete = self.conn.prepare_cached(sql)?;
+        if let Some(index) = &mut self.index {
+            let mut select = self.conn.prepare_cached(which.select)?;
+            let mut rows = select.query(params![sid, Bytes(up_to)])?;
+            while let Some(row) = rows.next()? {
+                index.remove(row.get(0)?, &Body::read(row, 1)?.message()?)?;
+            }
+        }
+        let mut delete = self.conn.prepare_cached(which.delete)?;
         let mut rows = delete.query(params![sid, Bytes(up_to)])?;
         while let Some(row) = rows.next()? {
             self.row.messages -= i64::from(row.get::<_, i64>(0)? == 0);
@@ -291,6 +331,7 @@ impl<'c> Store<'c> {
     }
 
     fn finish(mut self) -> Sql<SessionRow> {
+        self.index.take().map_or(Ok(()), Index::finish)?;
         self.row.seq = self.seq;
         self.row.updated = self.now;
         self.row.live = self.row.messages > 0 || self.has_more_than_messages()?;
@@ -322,6 +363,10 @@ impl<'c> Store<'c> {
              OR EXISTS (SELECT 1 FROM session_keys WHERE sid = ?1 AND value IS NOT NULL)";
         Ok(self.conn.prepare_cached(MORE)?.query_row([self.row.sid], |row| row.get(0))?)
     }
+}
+
+fn tenant_of(conn: &Connection, sid: i64) -> Sql<i64> {
+    Ok(conn.prepare_cached("SELECT tid FROM sessions WHERE sid = ?1")?.query_row([sid], |row| row.get(0))?)
 }
 
 /// The row of a session that is written for the first time.

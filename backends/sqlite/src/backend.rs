@@ -19,7 +19,7 @@ use crate::readers::Readers;
 use crate::row::SessionRow;
 use crate::wal::Wal;
 use crate::writer::{Writer, no_thread};
-use crate::{changes, compact, list, load, schema};
+use crate::{changes, compact, find, list, load, schema};
 
 /// A store in one SQLite file, which many threads and processes may use at the same time.
 ///
@@ -44,6 +44,8 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Store {
     id: Uuid,
+    /// Whether the store kept an index when it was opened.
+    searchable: bool,
     pub(crate) writer: Writer,
     readers: Readers,
 }
@@ -83,6 +85,7 @@ impl Sqlite {
         let Some(opened) = opened else { return Ok(()) };
         let store = Store {
             id: opened.id,
+            searchable: opened.searchable,
             writer: Writer::start(opened.writer, self.path.clone(), self.config.max_wal_bytes)?,
             readers: Readers::start(opened.readers)?,
         };
@@ -134,7 +137,7 @@ impl Sqlite {
 /// A row of SQLite takes a thousand million bytes; some of them are not the record's.
 const MAX_RECORD_BYTES: u64 = 999_999_000;
 
-fn capabilities(durability: Durability) -> Capabilities {
+fn capabilities(durability: Durability, search: Support) -> Capabilities {
     Capabilities::default()
         .atomic_batch(Support::Yes)
         .compare_and_append(Support::Yes)
@@ -142,6 +145,7 @@ fn capabilities(durability: Durability) -> Capabilities {
         .recent_first(Support::Yes)
         .metadata_filter(Support::Yes)
         .scope(Support::Yes)
+        .search(search)
         .shared(Support::Yes)
         .max_record_bytes(MAX_RECORD_BYTES)
         .durable(durability.is_durable())
@@ -151,7 +155,13 @@ fn capabilities(durability: Durability) -> Capabilities {
 #[deny(clippy::missing_trait_methods)]
 impl Backend for Sqlite {
     fn capabilities(&self) -> Capabilities {
-        capabilities(self.config.durability)
+        let search = match (&*self.state(), self.config.search) {
+            (_, Some(false)) => Support::No,
+            (State::Open(store), _) if store.searchable => Support::Yes,
+            (State::Open(_), _) => Support::No,
+            (State::New | State::Closed, _) => Support::Probe,
+        };
+        capabilities(self.config.durability, search)
     }
 
     async fn prepare(&self, cx: &Context, mode: Prepare) -> Result<Capabilities> {
@@ -201,9 +211,13 @@ impl Backend for Sqlite {
         self.read(cx, "sessions", move |conn| list::sessions(conn, &tenant, &query)).await
     }
 
-    async fn search(&self, cx: &Context, _query: &SearchQuery) -> Result<Page<Hit>> {
+    async fn search(&self, cx: &Context, query: &SearchQuery) -> Result<Page<Hit>> {
         self.store(cx).map_err(|error| error.during("search"))?;
-        Err(Error::unsupported("search", "the sqlite backend").during("search"))
+        if self.config.search == Some(false) {
+            return Err(find::switched_off().during("search"));
+        }
+        let (tenant, query) = (cx.tenant.clone(), query.clone());
+        self.read(cx, "search", move |conn| find::messages(conn, &tenant, &query)).await
     }
 
     async fn tenants(&self, cx: &Context, from: Option<&Cursor>) -> Result<Page<Tenant>> {

@@ -4,7 +4,7 @@
 //! than they need and can be searched; the rest of a message, if it has any, is a canonical JSON object.
 
 use craftx_core::{Content, Error, Message, Record, Role, Stamp};
-use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Row, params};
 
 use crate::error::corrupted;
@@ -56,6 +56,14 @@ impl FromSql for Stored {
             ValueRef::Integer(number) => Ok(Self::Known(number)),
             other => String::column_result(other).map(Self::Other),
         }
+    }
+}
+
+/// A role as it is stored.
+pub(crate) fn stored_role(role: &Role) -> Value {
+    match ROLES.iter().zip(0..).find(|(known, _)| *known == role) {
+        Some((_, number)) => Value::Integer(number),
+        None => Value::Text(role.as_str().to_owned()),
     }
 }
 

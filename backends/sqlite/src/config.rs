@@ -31,6 +31,11 @@ pub struct SqliteConfig {
     /// Default: 256 MiB; at least 256 KiB.
     #[serde(default = "default_max_wal_bytes")]
     pub max_wal_bytes: u64,
+    /// Whether messages can be searched. It is a property of the store, which remembers it: opening with
+    /// [`Prepare::Migrate`](craftx_core::Prepare) switches it on, which indexes all messages, or off, which forgets the
+    /// index. Default: what the store says; a new store is searchable. An append costs more while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<bool>,
 }
 
 const fn default_readers() -> u32 {
@@ -49,6 +54,7 @@ impl SqliteConfig {
             durability: Durability::default(),
             readers: default_readers(),
             max_wal_bytes: default_max_wal_bytes(),
+            search: None,
         }
     }
 
@@ -70,6 +76,13 @@ impl SqliteConfig {
     #[must_use]
     pub fn max_wal_bytes(mut self, bytes: u64) -> Self {
         self.max_wal_bytes = bytes;
+        self
+    }
+
+    /// Sets whether messages can be searched.
+    #[must_use]
+    pub fn search(mut self, search: bool) -> Self {
+        self.search = Some(search);
         self
     }
 

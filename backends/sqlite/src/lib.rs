@@ -23,6 +23,7 @@
 //! - Writes that wait at the same time share one sync; reads go on while others write.
 //! - Several processes may use the file. Who waits for another one waits until the deadline of the call, 30 seconds
 //!   if it has none.
+//! - Messages can be searched, in the state of their newest write; [`SqliteConfig::search`] switches it off for a store.
 //! - A deleted message is overwritten in the database at once, and gone from every file after
 //!   [`compact`](craftx_core::Backend::compact).
 //! - A file of another program is refused and not changed; so is a file that a newer release wrote.
@@ -36,6 +37,8 @@ mod changes;
 mod compact;
 mod config;
 mod error;
+mod find;
+mod index;
 mod list;
 mod load;
 mod open;
@@ -55,7 +58,7 @@ pub use backend::Sqlite;
 pub use config::SqliteConfig;
 pub use craftx_core::Durability;
 
-/// Adds the scheme `sqlite` to a registry: `sqlite:PATH?durability=power-loss&readers=4&max_wal_bytes=268435456`.
+/// Adds the scheme `sqlite` to a registry: `sqlite:PATH?durability=power-loss&readers=4&max_wal_bytes=268435456&search=true`.
 ///
 /// ```
 /// use craftx_core::{Location, Registry};

@@ -96,8 +96,8 @@ fn statement(tenant: &Tenant, query: &SessionQuery, after: Option<&str>) -> Sql<
     Ok((sql, values))
 }
 
-/// Owners count among the principals only, grants among the principals and the roles.
-fn scope(scope: &Scope, sql: &mut String, values: &mut Vec<Sqlite>) -> Sql<()> {
+/// Limits the sessions `s` of a statement to a scope. Owners count among the principals only, grants among the principals and the roles.
+pub(crate) fn scope(scope: &Scope, sql: &mut String, values: &mut Vec<Sqlite>) -> Sql<()> {
     let (principals, roles) = match scope {
         Scope::All => return Ok(()),
         Scope::Visible { principals, roles } => (principals, roles),

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use craftx_core::{Durability, Error, ErrorKind, Prepare, Result};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
 use crate::call::Deadline;
 use crate::config::SqliteConfig;
 use crate::error::{Fault, Sql, storage};
-use crate::schema;
+use crate::{index, schema};
 
 /// Earlier releases of SQLite can corrupt a write-ahead log when it is reset.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -24,6 +24,8 @@ const SLICE: Duration = Duration::from_millis(50);
 /// The file with its connections set up.
 pub(crate) struct Opened {
     pub(crate) id: Uuid,
+    /// Whether the store keeps an index for searching.
+    pub(crate) searchable: bool,
     pub(crate) writer: Connection,
     pub(crate) readers: Vec<Connection>,
 }
@@ -93,8 +95,11 @@ fn look(path: &Path) -> Result<Found> {
         Ok(found) if found.len() == 0 => return Ok(Found::Nothing),
         Ok(_) => {}
     }
-    let Header { application, version, tables } =
-        header(path).map_err(|error| storage(error).with("path", shown(path)))?;
+    let Header { application, version, tables } = match header(path) {
+        // Power was lost while the store was being created. SQLite undoes that when it opens the file.
+        Err(error) if is_damage(&error) && has_journal(path) => return Ok(Found::Nothing),
+        found => found.map_err(|error| storage(error).with("path", shown(path)))?,
+    };
     match application {
         schema::APPLICATION_ID => Ok(Found::Store(version)),
         // What a process leaves that is just creating the store. Looked at again before anything is changed.
@@ -129,6 +134,17 @@ fn header(path: &Path) -> rusqlite::Result<Header> {
     conn.execute_batch("BEGIN")?;
     let (application, version) = (schema::application(&conn)?, schema::version(&conn)?);
     Ok(Header { application, version, tables: tables(&conn).unwrap_or(Tables::Other) })
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+}
+
+/// Whether a rollback journal lies beside the file. Only the transactions that create a store have one.
+fn has_journal(path: &Path) -> bool {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    std::fs::metadata(journal).is_ok_and(|found| found.len() > 0)
 }
 
 fn tables(conn: &Connection) -> rusqlite::Result<Tables> {
@@ -209,10 +225,9 @@ fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut writer = Connection::open_with_flags(path, flags | create)?;
     set_up(&writer)?;
-    bring_up_to_date(&mut writer, migrate)?;
+    bring_up_to_date(&mut writer, migrate, config.search)?;
     // A hint that is refused while another process looks at the file; then it is tried again.
-    let journal: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-    if journal != "wal" {
+    if switch_the_log_on(&writer)? != "wal" {
         return Err(Fault::Sqlite(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
             None,
@@ -231,6 +246,7 @@ fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
     writer.pragma_update(None, "secure_delete", "ON")?;
     writer.pragma_update(None, "journal_size_limit", WAL_KEEPS.min(config.max_wal_bytes / 2) as i64)?;
     let id = identity(&writer)?;
+    let searchable = index::is_on(&writer)?;
     let mut readers = Vec::new();
     for _ in 0..config.readers {
         let reader = Connection::open_with_flags(path, flags)?;
@@ -238,7 +254,41 @@ fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
         reader.pragma_update(None, "query_only", "ON")?;
         readers.push(reader);
     }
-    Ok(Opened { id, writer, readers })
+    if config.durability == Durability::PowerLoss {
+        sync_names(path)?;
+    }
+    Ok(Opened { id, searchable, writer, readers })
+}
+
+/// Brings the names of the database and of its log to the disk. The log stays until the last connection is closed.
+///
+/// SQLite does so too when it first syncs the log, but it takes no notice if that fails.
+fn sync_names(path: &Path) -> Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let path = resolved(path);
+    let folder = path.parent().unwrap_or(&path);
+    match std::fs::File::open(folder).and_then(|folder| folder.sync_all()) {
+        // The file system has no such call: its names need none.
+        Err(error) if matches!(error.kind(), IoKind::InvalidInput | IoKind::Unsupported) => Ok(()),
+        synced => synced.map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "the folder of the database cannot be synced")
+                .with("folder", shown(folder))
+                .because(error)
+        }),
+    }
+}
+
+/// Returns the journal mode that is on then.
+fn switch_the_log_on(conn: &Connection) -> Sql<String> {
+    let mut switch = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = switch.query([])?;
+    let mode = rows.next()?.map(|row| row.get(0)).transpose()?.unwrap_or_default();
+    // The file is changed, and can fail to be, only after the mode has been told: when the statement ends. A
+    // connection that did not notice would go on with a rollback journal, which promises less.
+    while rows.next()?.is_some() {}
+    Ok(mode)
 }
 
 fn set_up(conn: &Connection) -> Sql<()> {
@@ -256,9 +306,12 @@ fn set_up(conn: &Connection) -> Sql<()> {
 }
 
 /// Creates or upgrades the tables in one transaction, which decides between processes that do so at the same time.
-fn bring_up_to_date(conn: &mut Connection, migrate: bool) -> Sql<()> {
+fn bring_up_to_date(conn: &mut Connection, migrate: bool, search: Option<bool>) -> Sql<()> {
     if schema::version(conn)? == schema::VERSION {
-        return Ok(());
+        return match search {
+            Some(search) if migrate => switch_search(conn, search),
+            _ => Ok(()),
+        };
     }
     if schema::version(conn)? == 0 && migrate {
         // Pages that a compaction frees go back to the file system. Has to come before the first table.
@@ -277,6 +330,7 @@ fn bring_up_to_date(conn: &mut Connection, migrate: bool) -> Sql<()> {
         }
         check_version(found, migrate)?;
         schema::migrate(&transaction, found)?;
+        index::switch(&transaction, search.unwrap_or(true))?;
         transaction.commit()?;
         found
     };
@@ -284,6 +338,17 @@ fn bring_up_to_date(conn: &mut Connection, migrate: bool) -> Sql<()> {
         // So that the header of the file tells the new schema.
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     }
+    Ok(())
+}
+
+/// Indexes all messages or forgets the index, if the store is not that way already.
+fn switch_search(conn: &mut Connection, on: bool) -> Sql<()> {
+    if index::is_on(conn)? == on {
+        return Ok(());
+    }
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    index::switch(&transaction, on)?;
+    transaction.commit()?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::error::Sql;
 pub(crate) const APPLICATION_ID: i32 = 0x4372_5831;
 
 /// Step `n` leads from schema `n` to schema `n + 1`. A step that was released is never changed.
-const STEPS: [&str; 1] = [SCHEMA_1];
+const STEPS: [&str; 2] = [SCHEMA_1, SEARCH];
 
 /// The schema that this release reads and writes, as `user_version`.
 pub(crate) const VERSION: u32 = STEPS.len() as u32;
@@ -90,6 +90,17 @@ CREATE TABLE visible_to (
     sid INTEGER NOT NULL REFERENCES sessions (sid),
     PRIMARY KEY (name, owner, sid)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// The index for searching. Whether it is kept is a matter of the store, and not of who opens it: whoever writes keeps it
+/// up to date or, if `store.search` is 0, leaves it empty.
+const SEARCH: &str = "
+ALTER TABLE store ADD COLUMN search INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tenants ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tenants ADD COLUMN terms INTEGER NOT NULL DEFAULT 0;
+CREATE VIRTUAL TABLE message_index USING fts5 (terms, content = '', tokenize = 'ascii');
+INSERT INTO message_index (message_index, rank) VALUES ('secure-delete', 1);
+CREATE VIRTUAL TABLE message_terms USING fts5vocab ('message_index', 'instance');
 ";
 
 /// The schema of the file; 0 if it is empty.

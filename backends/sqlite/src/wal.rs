@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+use crate::error::is_failed_sync;
+
 /// From this size on, the log is cut whenever it has grown by as much again.
 const COMFORTABLE: u64 = 16 << 20;
 
@@ -20,6 +22,7 @@ pub(crate) struct Wal {
     step: u64,
     /// The size at which cutting is tried next.
     next: u64,
+    sync_failed: bool,
 }
 
 impl Wal {
@@ -28,7 +31,7 @@ impl Wal {
         let mut name = path.into_os_string();
         name.push("-wal");
         let step = COMFORTABLE.min(max / 2);
-        Self { path: name.into(), max, step, next: step }
+        Self { path: name.into(), max, step, next: step, sync_failed: false }
     }
 
     pub(crate) fn max(&self) -> u64 {
@@ -43,6 +46,11 @@ impl Wal {
         File::open(&self.path).and_then(|mut log| log.seek(SeekFrom::End(0))).unwrap_or(0)
     }
 
+    /// Whether a sync has failed while the log was copied.
+    pub(crate) fn sync_failed(&self) -> bool {
+        self.sync_failed
+    }
+
     /// Cuts the log if it has grown. Costs one look at the file otherwise.
     pub(crate) fn tend(&mut self, conn: &Connection) {
         let size = self.bytes();
@@ -53,7 +61,7 @@ impl Wal {
     }
 
     /// Whether the log is too large, and no reader lets it be cut.
-    pub(crate) fn is_too_large(&self, conn: &Connection) -> bool {
+    pub(crate) fn is_too_large(&mut self, conn: &Connection) -> bool {
         if self.bytes() <= self.max {
             return false;
         }
@@ -62,8 +70,9 @@ impl Wal {
     }
 
     /// Copies the log into the database and cuts it to nothing, if no reader needs it.
-    pub(crate) fn truncate(&self, conn: &Connection) {
+    pub(crate) fn truncate(&mut self, conn: &Connection) {
         // A reader that is in the way, or a failing disk, changes nothing: the log is intact and is copied later.
-        let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let cut = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        self.sync_failed |= cut.is_err_and(|error| is_failed_sync(&error));
     }
 }

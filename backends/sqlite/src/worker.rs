@@ -48,7 +48,7 @@ impl Worker {
         while let Some(job) = self.queue.pop() {
             match job {
                 Job::Task(task) => {
-                    let conn = if self.poisoned { Err(Refusal::Poisoned.error()) } else { Ok(&mut self.conn) };
+                    let conn = if self.is_poisoned() { Err(Refusal::Poisoned.error()) } else { Ok(&mut self.conn) };
                     self.poisoned |= task(conn);
                 }
                 Job::Write(batch) => {
@@ -106,10 +106,16 @@ impl Worker {
     }
 
     fn may_write(&mut self) -> std::result::Result<(), Refusal> {
-        if self.poisoned {
-            return Err(Refusal::Poisoned);
+        let too_large = self.wal.is_too_large(&self.conn);
+        match (self.is_poisoned(), too_large) {
+            (true, _) => Err(Refusal::Poisoned),
+            (false, true) => Err(Refusal::Wal(self.wal.max())),
+            (false, false) => Ok(()),
         }
-        if self.wal.is_too_large(&self.conn) { Err(Refusal::Wal(self.wal.max())) } else { Ok(()) }
+    }
+
+    fn is_poisoned(&self) -> bool {
+        self.poisoned || self.wal.sync_failed()
     }
 
     /// Begins the transaction, waiting for other processes as long as any batch can wait. Returns the batches that

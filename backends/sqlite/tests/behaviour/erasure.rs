@@ -10,7 +10,7 @@ use super::{at, close, cx, message, open, run, texts, write};
 
 /// How often the text stands in the files of a folder. A copy is searched: reading the database in this process would
 /// release the locks that SQLite holds on it.
-fn occurrences(folder: &Path, text: &str) -> usize {
+pub(crate) fn occurrences(folder: &Path, text: &str) -> usize {
     let copy = tempfile::tempdir().unwrap();
     assert!(Command::new("cp").arg("-r").arg(folder).arg(copy.path().join("copy")).status().unwrap().success());
     let files = std::fs::read_dir(copy.path().join("copy")).unwrap();

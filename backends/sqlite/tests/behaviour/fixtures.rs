@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use craftx_core::{
-    Backend, Content, Context, Grant, Include, Memory, Message, MessageQuery, Record, Role, Scope, SessionOrder,
-    SessionQuery, Tenant, WriteOptions, json,
+    Backend, Content, Context, ErrorKind, Grant, Include, Memory, Message, MessageQuery, Prepare, Record, Role, Scope,
+    SearchQuery, SessionOrder, SessionQuery, Tenant, WriteOptions, json,
 };
+use craftx_sqlite::{Sqlite, SqliteConfig};
 use serde_json::json;
 
 use super::{at, close, cx, id, message, open, run};
@@ -21,7 +22,7 @@ fn tenants() -> [Tenant; 2] {
     [Tenant::default(), Tenant::new("Ünï/corp").unwrap()]
 }
 
-/// What the fixture of schema 1 holds, as it was written. Never change it.
+/// What the fixtures of all schemas hold, as it was written. Never change it.
 fn contents() -> Vec<(&'static str, Vec<Record>)> {
     let keys = |ms, set: &[(&str, Option<serde_json::Value>)]| Record::Session {
         stamp: at(ms),
@@ -100,7 +101,29 @@ fn fill(store: &dyn Backend) {
 
 #[test]
 fn a_store_of_schema_1_opens_with_everything_in_it() {
-    let path = fixture(1);
+    a_store_opens_with_everything_in_it(1);
+}
+
+#[test]
+fn a_store_of_schema_2_opens_with_everything_in_it() {
+    a_store_opens_with_everything_in_it(2);
+}
+
+#[test]
+fn a_store_of_schema_1_is_upgraded_only_where_it_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(fixture(1), &copy).unwrap();
+    let before = std::fs::read(&copy).unwrap();
+    for mode in [Prepare::Check, Prepare::Open] {
+        let store = Sqlite::new(SqliteConfig::new(&copy)).unwrap();
+        assert_eq!(run(store.prepare(&cx(), mode)).unwrap_err().kind(), ErrorKind::SchemaTooOld);
+    }
+    assert!(std::fs::read(&copy).unwrap() == before);
+}
+
+fn a_store_opens_with_everything_in_it(schema: u32) {
+    let path = fixture(schema);
     if !path.exists() && std::env::var_os("CRAFTX_WRITE_FIXTURE").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let store = open(&path);
@@ -112,10 +135,14 @@ fn a_store_of_schema_1_opens_with_everything_in_it() {
     std::fs::copy(&path, &copy).unwrap();
     let (ours, theirs) = (open(&copy), Memory::new());
     fill(&theirs);
-    assert_eq!(run(ours.status(&cx())).unwrap().schema, Some(1));
+    assert_eq!(run(ours.status(&cx())).unwrap().schema, Some(2));
     assert_eq!(run(ours.tenants(&cx(), None)).unwrap(), run(theirs.tenants(&cx(), None)).unwrap());
     for tenant in tenants() {
-        compare(&ours, &theirs, &Context::system(tenant));
+        let cx = Context::system(tenant);
+        compare(&ours, &theirs, &cx);
+        let found = run(ours.search(&cx, &SearchQuery::new("quote"))).unwrap();
+        assert_eq!(found.items.iter().map(|hit| hit.message.id).collect::<Vec<_>>(), [at(1)]);
+        assert!(run(ours.search(&cx, &SearchQuery::new("gone"))).unwrap().items.is_empty());
     }
     // It is not only read: what is written to it now joins what was there.
     let written = run(ours.write(&cx(), &id("plain"), &[message(1, "message 1")], &WriteOptions::fresh())).unwrap();

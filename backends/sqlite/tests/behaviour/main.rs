@@ -9,6 +9,7 @@ mod fixtures;
 mod log;
 mod model;
 mod processes;
+mod search;
 
 use std::path::Path;
 

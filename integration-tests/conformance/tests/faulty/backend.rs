@@ -169,7 +169,7 @@ impl Backend for Handle {
             Bug::IgnoresUnclaimedFilters => {
                 capabilities = capabilities.metadata_filter(Support::No).recent_first(Support::No).scope(Support::No);
             }
-            Bug::ClaimsSearch => capabilities = capabilities.search(Support::Yes),
+            Bug::AnswersUnclaimedSearchWithNothing => capabilities = capabilities.search(Support::No),
             _ => {}
         }
         capabilities
@@ -377,17 +377,33 @@ impl Backend for Handle {
         let cx = self.enter(cx)?;
         match self.bug {
             Bug::AnswersUnclaimedSearchWithNothing => Ok(Page::default()),
-            Bug::ClaimsSearch => {
-                let mut found = Page::default();
-                for session in self.store.sessions(&cx, &SessionQuery::new().scope(query.scope.clone())).await?.items {
-                    if query.session.as_ref().is_some_and(|only| *only != session.id) {
-                        continue;
-                    }
-                    let all = self.store.load(&cx, &session.id, &MessageQuery::oldest_first()).await?.items;
-                    let fits = |m: &Message| m.text().is_some_and(|text| text.contains(&query.text));
-                    found.items.extend(all.into_iter().filter(fits).map(|m| Hit::new(session.id.clone(), m, 1.0)));
+            Bug::SearchesInOneTenantOnly => self.store.search(&cx.with_tenant(Tenant::default()), query).await,
+            Bug::IgnoresFiltersOfSearches => {
+                let mut query = query.clone();
+                query.roles.clear();
+                (query.after, query.before) = (None, None);
+                self.store.search(&cx, &query).await
+            }
+            Bug::FindsOnePageOnly => self.store.search(&cx, query).await.map(|page| Page { next: None, ..page }),
+            Bug::MarksBesideTheWords => {
+                let mut page = self.store.search(&cx, query).await?;
+                for mark in page.items.iter_mut().flat_map(|hit| &mut hit.marks) {
+                    *mark = mark.start.saturating_sub(1)..mark.end - 1;
                 }
-                Ok(found)
+                Ok(page)
+            }
+            Bug::SplitsNoScripts | Bug::FindsExactWordsOnly => {
+                // The words as they are, and whole ones.
+                let mut page = self.store.search(&cx, query).await?;
+                page.items.retain(|hit| {
+                    let said = hit.message.text().unwrap_or_default();
+                    let mut words = said.split(|c: char| !c.is_alphanumeric() && c != '\u{301}');
+                    match self.bug {
+                        Bug::SplitsNoScripts => query.text.is_ascii() || words.any(|word| word == query.text),
+                        _ => !query.text.is_ascii() || words.any(|word| query.text.contains(word)),
+                    }
+                });
+                Ok(page)
             }
             _ => self.store.search(&cx, query).await,
         }

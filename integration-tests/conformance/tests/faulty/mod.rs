@@ -14,8 +14,6 @@ use backend::Handle;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
     None,
-    /// Not a bug: searches, by looking at everything.
-    ClaimsSearch,
     // Batches.
     DropsTheLastOfABatch,
     LeavesHalfOfARefusedBatch,
@@ -63,6 +61,13 @@ pub(crate) enum Bug {
     ChecksExpectationsOfKnownBatches,
     ChecksExpectationsTooEarly,
     AnswersUnclaimedSearchWithNothing,
+    // Searching.
+    SearchesInOneTenantOnly,
+    IgnoresFiltersOfSearches,
+    FindsOnePageOnly,
+    MarksBesideTheWords,
+    SplitsNoScripts,
+    FindsExactWordsOnly,
     IgnoresUnclaimedFilters,
     // Life cycle.
     IgnoresClose,
