@@ -76,7 +76,8 @@ impl Child {
 
     /// Imports, and prints the peak of the memory in KiB after a tenth and at the end.
     pub(crate) fn run(&self) {
-        let storage = block_on(Storage::open(&format!("sqlite:{}", self.path.display()))).expect("the store opens");
+        let storage =
+            block_on(Storage::open(&format!("sqlite:{}?search=false", self.path.display()))).expect("the store opens");
         let tenth = self.sessions.div_ceil(10);
         import(&storage, 0, tenth).expect("the import succeeds");
         let early = peak_memory();

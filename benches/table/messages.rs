@@ -63,7 +63,11 @@ pub(crate) async fn fill(storage: &Storage, session: &SessionId, count: usize) -
     Ok(())
 }
 
-/// The URL of a store in a folder.
+/// The URL of a store in a folder, which is not searchable: the baselines write no index of words either.
 pub(crate) fn url(scheme: &str, folder: &std::path::Path, name: &str) -> String {
-    format!("{scheme}:{}", folder.join(name).display())
+    let path = folder.join(name);
+    match scheme {
+        "sqlite" => format!("sqlite:{}?search=false", path.display()),
+        _ => format!("{scheme}:{}", path.display()),
+    }
 }
