@@ -87,7 +87,9 @@ fn check_index(conn: &Connection, expected: &BTreeMap<i64, Vec<String>>) -> Resu
         .unwrap();
     prop_assert!(sizes.iter().eq(expected.keys()), "every row belongs to a live message");
     let counted: (i64, i64) = conn
-        .query_row("SELECT sum(indexed), sum(terms) FROM tenants", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row("SELECT coalesce(sum(indexed), 0), coalesce(sum(terms), 0) FROM tenants", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .unwrap();
     let terms = expected.values().flatten().count();
     prop_assert_eq!(counted, (expected.len() as i64, terms as i64));
