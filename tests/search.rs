@@ -83,7 +83,7 @@ async fn naughty_strings_are_legal_queries_and_found_by_their_own_text() {
         let texts = import(&store.storage, &lines, usize::MAX).await;
         assert!(texts.len() > 400, "{}", texts.len());
         for text in texts {
-            let page = store.storage.search(&SearchQuery::new(text.as_str()).limit(1_000)).await.unwrap();
+            let page = store.storage.search(&SearchQuery::new(text.as_str()).limit(100)).await.unwrap();
             if !craftx::search::Query::parse(&text).phrases().is_empty() {
                 let has = page.items.iter().any(|hit| hit.message.text() == Some(&text));
                 assert!(has, "{text:?} is not found in {}", store.name);
