@@ -39,8 +39,9 @@ struct Score {
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let Some(path) = arguments.next() else {
-        eprintln!("usage: search_quality FILE [RUN]");
-        std::process::exit(2);
+        // The data set is not part of the repository, and a run of all examples has none to name.
+        println!("skipped: no file of conversations was named; usage: search_quality FILE [RUN]");
+        return;
     };
     let mut out = arguments.next().map(|path| std::fs::File::create(path).expect("the second file can be written"));
     let text = std::fs::read_to_string(path).expect("the file can be read");
