@@ -133,13 +133,7 @@ impl Conversation {
     }
 
     fn hash(&self, kind: &str, item: &str) -> u64 {
-        let mut hash = hmac_sha256::Hash::new();
-        for part in [kind, self.session.as_str(), item] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let digest = hash.finalize();
-        digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
+        Stamp::source_hash(kind, &self.session, item)
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) async fn run(global: &Global, search: Search) -> Result<Exit, Failure
     while let Some(hit) = hits.next().await.transpose()? {
         print(&mut out, global, &hit)?;
     }
+    storage.close().await?;
     out.finish()?;
     Ok(Exit::Ok)
 }

@@ -45,16 +45,8 @@ pub struct Binding(String);
 
 impl Binding {
     /// A binding to the list `kind` of `tenant` with these further parts.
-    pub fn new<'a>(kind: &str, tenant: &Tenant, parts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut hash = hmac_sha256::Hash::new();
-        let mut add = |part: &str| {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        };
-        add(kind);
-        add(tenant.as_str());
-        parts.into_iter().for_each(&mut add);
-        let digest = hash.finalize();
+    pub fn new<'a>(kind: &'a str, tenant: &'a Tenant, parts: impl IntoIterator<Item = &'a str>) -> Self {
+        let digest = digest_of_parts([kind, tenant.as_str()].into_iter().chain(parts));
         Self(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -71,6 +63,16 @@ impl Binding {
         let filters = format!("{:?} {:?} {:?} {:?}", query.session, query.roles, query.after, query.before);
         Self::new("search", tenant, [query.text.as_str(), &scope_text(&query.scope), &filters])
     }
+}
+
+/// SHA-256 over parts, each preceded by its length, so that no two lists of parts are the same bytes.
+pub(crate) fn digest_of_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> [u8; 32] {
+    let mut hash = hmac_sha256::Hash::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize()
 }
 
 fn scope_text(scope: &Scope) -> String {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, SessionId};
 
 /// Bits of a UUIDv7 below its 48 bits of milliseconds, less version and variant.
 const FREE: u32 = 74;
@@ -67,6 +67,13 @@ impl Stamp {
     pub fn imported(ms: u64, position: u32, source_hash: u64) -> Result<Self> {
         let low = (u128::from(position) << 42) | u128::from(source_hash & ((1 << 42) - 1));
         Self::mint(ms, None, low)
+    }
+
+    /// The hash of where an imported item comes from, for [`Stamp::imported`]: of its `kind`, its session and its name
+    /// or place there. The same on every machine and for ever; `docs/formats.md`, section 1.
+    pub fn source_hash(kind: &str, session: &SessionId, item: &str) -> u64 {
+        let digest = crate::cursor::digest_of_parts([kind, session.as_str(), item]);
+        digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
     }
 
     /// The milliseconds since 1970 which the stamp carries. They may be ahead of every clock.

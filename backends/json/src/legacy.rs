@@ -30,7 +30,8 @@ pub(crate) fn parse(session: &SessionId, bytes: &[u8]) -> Result<Vec<Entry>> {
         let position = u32::try_from(index + 1).map_err(|_| wrong("the file has too many messages"))?;
         // Order is by position: a time that goes back does not move a message.
         millis = millis_of(&members).unwrap_or(0).max(millis);
-        let id = Stamp::imported(millis, position, source_hash(session, index)).map_err(at_entry)?;
+        let id = Stamp::imported(millis, position, Stamp::source_hash("position", session, &index.to_string()))
+            .map_err(at_entry)?;
         entries.push(Entry { message: to_message(id, members).map_err(at_entry)?, span });
     }
     Ok(entries)
@@ -118,16 +119,6 @@ fn time_of(members: &Map<String, Value>) -> Option<Time> {
 fn millis_of(members: &Map<String, Value>) -> Option<u64> {
     let since = time_of(members)?.at().duration_since(UNIX_EPOCH).ok()?;
     u64::try_from(since.as_millis()).ok()
-}
-
-/// The hash of docs/formats.md section 1: the same on every machine and wherever the folder lies.
-fn source_hash(session: &SessionId, index: usize) -> u64 {
-    let mut hash = hmac_sha256::Hash::new();
-    for part in ["position", session.as_str(), &index.to_string()] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
 }
 
 fn to_message(id: Stamp, mut members: Map<String, Value>) -> Result<Message> {
