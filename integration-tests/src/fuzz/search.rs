@@ -41,10 +41,7 @@ struct Stores {
     _folder: tempfile::TempDir,
 }
 
-static STORES: LazyLock<Stores> = LazyLock::new(|| match block_on(Stores::new()) {
-    Ok(stores) => stores,
-    Err(error) => panic!("the stores to search in cannot be made: {error}"),
-});
+static STORES: LazyLock<Result<Stores>> = LazyLock::new(|| block_on(Stores::new()));
 
 impl Stores {
     async fn new() -> Result<Self> {
@@ -102,11 +99,14 @@ fn in_text(wanted: &str, said: &str) {
 }
 
 fn in_stores(wanted: &str) {
-    let Stores { cx, sqlite, memory, .. } = &*STORES;
+    let stores = STORES.as_ref();
+    assert!(stores.is_ok(), "the stores to search in cannot be made");
+    let Ok(Stores { cx, sqlite, memory, .. }) = stores else { return };
     let query = SearchQuery::new(wanted);
-    let found = |store: &DynBackend| match block_on(store.search(cx, &query)) {
-        Ok(page) => page.items,
-        Err(error) => panic!("a text that cannot be searched for: {error}"),
+    let found = |store: &DynBackend| {
+        let page = block_on(store.search(cx, &query));
+        assert!(page.is_ok(), "a text cannot be searched for");
+        page.unwrap_or_default().items
     };
     let (indexed, scanned) = (found(sqlite), found(memory));
     assert_eq!(indexed.len(), scanned.len(), "the index and a look at every message find different things");
