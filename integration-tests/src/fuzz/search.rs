@@ -106,11 +106,16 @@ fn in_stores(wanted: &str) {
     let found = |store: &DynBackend| {
         let page = block_on(store.search(cx, &query));
         assert!(page.is_ok(), "a text cannot be searched for");
-        page.unwrap_or_default().items
+        let mut items = page.unwrap_or_default().items;
+        assert!(items.is_sorted_by(|a, b| a.score >= b.score), "the best does not come first");
+        // Each medium has an order of its own for those that are equally good.
+        items.sort_by(|a, b| (&a.session, a.message.id).cmp(&(&b.session, b.message.id)));
+        items
     };
     let (indexed, scanned) = (found(sqlite), found(memory));
     assert_eq!(indexed.len(), scanned.len(), "the index and a look at every message find different things");
     for (a, b) in indexed.iter().zip(&scanned) {
+        assert!(a.session == b.session && a.message == b.message, "the index finds something else");
         assert!((a.score - b.score).abs() < 1e-9 && a.snippet == b.snippet, "the index ranks in another way");
     }
 }
