@@ -20,6 +20,8 @@
 //! # }).unwrap();
 //! ```
 
+mod alarm;
+mod around;
 mod backend;
 mod capabilities;
 mod clock;
@@ -46,6 +48,7 @@ mod time;
 pub mod union;
 mod validate;
 
+pub use around::{Around, Operation, Surrounded};
 pub use async_trait::async_trait;
 pub use backend::{Backend, DynBackend};
 pub use capabilities::{Capabilities, Support};
