@@ -1,14 +1,10 @@
-//! A complete storage plugin: a journal, one text file for a whole store. It depends on `craftx-core` alone, which
-//! brings the hard part, the union of records ([`SessionSet`]); a plugin stores them and reads them back. The first line
-//! names the store, each later one is a batch: checksum, milliseconds, tenant, session and records, parted by tabs,
-//! which neither names nor records contain. It is held in memory too, and calls block while they use the file.
+//! A complete storage plugin: a journal, one text file for a whole store. Of `craftx-core` comes the hard part, the
+//! union of records ([`SessionSet`]); a plugin stores them and reads them back. The first line names the store, each
+//! later one is a batch: checksum, milliseconds, tenant, session and records, parted by tabs, which none contains.
 use craftx_core::{union::SessionSet, union::no_such_session, *};
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{collections::BTreeMap, collections::BTreeSet, fs, fs::File, io, io::Write as _, path::Path, path::PathBuf};
 
 /// Adds the scheme `journal:PATH`.
 pub fn register(registry: &mut Registry) {
@@ -130,9 +126,8 @@ impl Backend for Journal {
     async fn tenants(&self, cx: &Context, _: Option<&Cursor>) -> Result<Page<Tenant>> {
         let state = cx.require_system().and_then(|()| self.state(cx, true))?;
         let written = state.sessions.iter().filter(|(_, (set, _))| !set.is_empty());
-        let mut items: Vec<_> = written.map(|((tenant, _), _)| tenant.clone()).collect();
-        items.dedup();
-        Ok(Page { items, next: None })
+        let tenants: BTreeSet<_> = written.map(|((tenant, _), _)| tenant.clone()).collect();
+        Ok(Page { items: tenants.into_iter().collect(), next: None })
     }
     async fn compact(&self, cx: &Context, what: &Compact) -> Result<Compacted> {
         let (mut state, mut erased) = (self.state(cx, true)?, Compacted::default());
@@ -150,6 +145,13 @@ impl Backend for Journal {
     async fn status(&self, cx: &Context) -> Result<Status> {
         let id = self.state(cx, true)?.id.parse().map_err(|_| Error::new(ErrorKind::Corrupted, "no store id"))?;
         Ok(Status::new(id, "journal", format!("journal:{}", self.0.display()), self.capabilities()))
+    }
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        let _state = cx.require_system().and_then(|()| self.state(cx, true))?;
+        let (mut found, all) = (Verified::new("all checksums"), fs::read_to_string(&self.0).map_err(failed)?);
+        let bad = all.lines().enumerate().skip(1).filter(|(_, line)| parse(line).is_none());
+        found.problems.extend(bad.map(|(at, _)| Problem::new(format!("line {}", at + 1), "not what was written")));
+        Ok(found)
     }
     async fn close(&self, _: &Context) -> Result<()> {
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = State { closed: true, ..State::default() };
