@@ -12,8 +12,8 @@ use craftx_core::{Memory, Registry};
 /// ```
 pub fn builtin() -> Registry {
     let mut registry = Registry::new();
-    registry.register("memory", |location| {
-        location.config::<NoOptions>()?;
+    registry.register("memory", |part| {
+        part.config::<NoOptions>()?;
         Ok(Arc::new(Memory::new()))
     });
     #[cfg(feature = "json")]

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Adds the scheme `journal:PATH`.
 pub fn register(registry: &mut Registry) {
-    registry.register("journal", |location| Ok(Arc::new(Journal::new(location.path()))));
+    registry.register("journal", |part| Ok(Arc::new(Journal::new(part.config::<Config>()?.path))));
 }
 
 /// A store in one file, used by one process at a time.
