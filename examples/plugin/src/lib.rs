@@ -15,6 +15,13 @@ pub fn register(registry: &mut Registry) {
     registry.register("journal", |part| Ok(Arc::new(Journal::new(part.config::<Config>()?.path))));
 }
 
+/// Where the journal is: the path of a URL, or the table `[journal]` of a configuration.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    path: PathBuf,
+}
+
 /// A store in one file, used by one process at a time.
 #[derive(Debug)]
 pub struct Journal(PathBuf, Mutex<State>);
