@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::exit;
 use crate::global::Global;
+use crate::resolve::Named;
 
 /// Stores conversations of language models, in JSON files, SQLite, and more to come.
 #[derive(Debug, Parser)]
@@ -43,6 +44,11 @@ pub(crate) enum Command {
     /// Tell whether the store has to be migrated
     #[command(subcommand)]
     Schema(Schema),
+    /// Show or check the configuration
+    #[command(subcommand)]
+    Config(Configuration),
+    /// List the profiles that `--profile` takes
+    Profiles,
     /// Print what makes a shell complete the words of this command
     Completions(Completions),
     /// Print the manual
@@ -87,7 +93,7 @@ pub(crate) struct Show {
     pub(crate) tail: Option<usize>,
     /// Only this message: its id, or a beginning that no other one has
     #[arg(long, value_name = "ID")]
-    pub(crate) message: Option<String>,
+    pub(crate) message: Option<Named>,
     /// Clip and fold nothing, and show the metadata too
     #[arg(long)]
     pub(crate) full: bool,
@@ -147,7 +153,7 @@ pub(crate) struct Rm {
     pub(crate) session: Option<String>,
     /// Only this message: its id, or a beginning that no other one has
     #[arg(long, value_name = "ID", requires = "session")]
-    pub(crate) message: Option<String>,
+    pub(crate) message: Option<Named>,
     /// All sessions that nobody wrote to for so long, such as `90d` or `6 months`
     #[arg(long, value_name = "AGE", conflicts_with_all = ["session", "message"])]
     pub(crate) older_than: Option<String>,
@@ -208,6 +214,21 @@ pub(crate) struct SchemaStatus {
     /// Exit with 10 if a migration is pending
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Configuration {
+    /// Print every value that counts; secrets are masked
+    Show(ConfigShow),
+    /// Find out whether a store can be made of it, without touching the store
+    Check,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConfigShow {
+    /// Tell of each value where it came from
+    #[arg(long)]
+    pub(crate) origin: bool,
 }
 
 #[derive(Debug, ClapArgs)]

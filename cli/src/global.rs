@@ -1,19 +1,26 @@
 //! The options that every command has, and opening the store that they name.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use craftx::{Caller, Error, ErrorKind, Prepare, Result, Storage, Tenant};
+use craftx::{Caller, Config, Error, ErrorKind, Prepare, Result, Storage, Tenant};
 
 /// The time limit of a call that reads everything there is.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Global {
-    /// Where the conversations are, such as `json:chat_logs` or `sqlite:craftx.db`
-    #[arg(long, global = true, value_name = "URL", default_value = "json:chat_logs")]
-    store: String,
+    /// Where the conversations are, such as `json:chat_logs` or `sqlite:craftx.db`; else the configuration says it
+    #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["profile", "config"])]
+    store: Option<String>,
+    /// The profile of the configuration; `craftx profiles` lists them
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// The file of the configuration, instead of `craftx.toml` here
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The namespace of the sessions
     #[arg(long, global = true, value_name = "NAME", default_value = "default")]
     tenant: Tenant,
@@ -64,7 +71,30 @@ impl Global {
     }
 
     async fn connect(&self, mode: Prepare) -> Result<Storage> {
-        Storage::open_with(&craftx::builtin(), &self.store, mode).await
+        match &self.store {
+            Some(url) => Storage::open_with(&craftx::builtin(), url, mode).await,
+            None => self.sources().prepare(mode).open().await,
+        }
+    }
+
+    /// What the options, the environment and the files say, if they are asked instead of `--store`.
+    fn sources(&self) -> Config {
+        let mut config = Config::from_env();
+        if let Some(profile) = &self.profile {
+            config = config.profile(profile);
+        }
+        if let Some(file) = &self.config {
+            config = config.file(file);
+        }
+        config
+    }
+
+    /// The configuration, for the commands that show it.
+    pub(crate) fn configuration(&self) -> Result<Config> {
+        match self.store {
+            Some(_) => Err(Error::invalid("--store", "leaves the configuration aside; leave it out to see that")),
+            None => Ok(self.sources()),
+        }
     }
 
     fn caller(&self, principal: &str) -> Result<Caller> {

@@ -3,6 +3,7 @@
 mod append;
 mod args;
 mod completions;
+mod config;
 mod doctor;
 mod exit;
 mod export;
@@ -12,6 +13,7 @@ mod interrupt;
 mod list;
 mod man;
 mod output;
+mod profiles;
 mod progress;
 mod resolve;
 mod rm;
@@ -87,6 +89,8 @@ async fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Status => status::run(global).await,
         Command::Doctor => doctor::run(global).await,
         Command::Schema(schema) => schema::run(global, schema).await,
+        Command::Config(configuration) => config::run(global, configuration),
+        Command::Profiles => profiles::run(global),
         Command::Completions(completions) => completions::run(global, completions),
         Command::Man(man) => man::run(global, man),
     }

@@ -9,8 +9,6 @@ use crate::output;
 
 /// How many candidates an error names.
 const NAMED: usize = 5;
-/// How like a name must be to be suggested.
-const LIKE: f64 = 0.8;
 
 impl Which {
     /// The session that is meant.
@@ -63,33 +61,50 @@ async fn beginning(storage: &Storage, name: &str) -> Result<Vec<SessionId>> {
 /// The error for a session that does not exist, with the names that come near.
 pub(crate) async fn missing(storage: &Storage, id: &SessionId) -> Error {
     let error = Error::new(ErrorKind::NotFound, "there is no such session").with("session", format!("{id:?}"));
-    let mut like = beginning(storage, id.as_str()).await.unwrap_or_default();
-    if like.is_empty() {
-        // The names of one page: a suggestion must not cost more than the answer.
-        let listed = storage.sessions(&SessionQuery::new().limit(MAX_PAGE)).await;
-        let mut all: Vec<_> = listed.into_iter().flat_map(|page| page.items).map(|session| session.id).collect();
-        all.retain(|other| strsim::jaro_winkler(id.as_str(), other.as_str()) > LIKE);
-        like = all;
+    let like = beginning(storage, id.as_str()).await.unwrap_or_default();
+    if !like.is_empty() {
+        return error.with("beginning so", listed(&like));
     }
-    match like.is_empty() {
-        true => error,
-        false => error.with("near", listed(&like)),
+    // The names of one page: a suggestion must not cost more than the answer.
+    let listed = storage.sessions(&SessionQuery::new().limit(MAX_PAGE)).await;
+    let names: Vec<_> = listed.into_iter().flat_map(|page| page.items).map(|session| session.id).collect();
+    match craftx::nearest(id.as_str(), names.iter().map(SessionId::as_str)) {
+        Some(near) => error.with("did you mean", format!("{near:?}")),
+        None => error,
     }
 }
 
-/// The message with this id; if it is none, the one whose id begins so.
-pub(crate) async fn message(storage: &Storage, session: &SessionId, text: &str) -> Result<Stamp> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
+/// A message by its id, or by the beginning of one.
+#[derive(Clone, Debug)]
+pub(crate) enum Named {
+    Id(Stamp),
+    Beginning(String),
+}
+
+impl std::str::FromStr for Named {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
+        }
+        let beginning = text.to_ascii_lowercase();
+        match !beginning.is_empty() && beginning.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+            true => Ok(Self::Beginning(beginning)),
+            false => Err(Error::invalid("id", "must be the id of a message, or the beginning of one")),
+        }
     }
-    let beginning = text.to_ascii_lowercase();
-    if beginning.is_empty() || !beginning.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
-        return Err(Error::invalid("message", "must be the id of a message, or the beginning of one"));
-    }
+}
+
+/// The id of the message that is meant.
+pub(crate) async fn message(storage: &Storage, session: &SessionId, named: &Named) -> Result<Stamp> {
+    let beginning = match named {
+        Named::Id(id) => return Ok(*id),
+        Named::Beginning(beginning) => beginning,
+    };
     let mut found = Vec::new();
     let mut messages = storage.stream(session, MessageQuery::oldest_first());
     while let Some(message) = messages.next().await.transpose()? {
-        if message.id.to_string().starts_with(&beginning) {
+        if message.id.to_string().starts_with(beginning) {
             found.push(message.id);
         }
         if found.len() > NAMED {
@@ -101,7 +116,7 @@ pub(crate) async fn message(storage: &Storage, session: &SessionId, text: &str) 
         [] => Err(Error::new(ErrorKind::NotFound, "there is no message whose id begins so")
             .with("session", format!("{session:?}"))
             .with("id", format!("`{beginning}`"))),
-        several => Err(ambiguous("id", &beginning, several)),
+        several => Err(ambiguous("id", beginning, several)),
     }
 }
 
@@ -119,8 +134,8 @@ fn listed<T: std::fmt::Debug>(names: &[T]) -> String {
 }
 
 /// The message itself.
-pub(crate) async fn one_message(storage: &Storage, session: &SessionId, text: &str) -> Result<craftx::Message> {
-    let id = message(storage, session, text).await?;
+pub(crate) async fn one_message(storage: &Storage, session: &SessionId, named: &Named) -> Result<craftx::Message> {
+    let id = message(storage, session, named).await?;
     storage.get(session, id).await?.ok_or_else(|| no_such_message(session, id))
 }
 

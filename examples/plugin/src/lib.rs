@@ -1,14 +1,21 @@
 //! A complete storage plugin: a journal, one text file for a whole store. Of `craftx-core` comes the hard part, the
 //! union of records ([`SessionSet`]); a plugin stores them and reads them back. The first line names the store, each
 //! later one is a batch: checksum, milliseconds, tenant, session and records, parted by tabs, which none contains.
-use craftx_core::{union::SessionSet, union::no_such_session, *};
+use craftx_core::{Support::Yes, union::SessionSet, union::no_such_session, *};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{collections::BTreeMap, collections::BTreeSet, fs, fs::File, io, io::Write as _, path::Path, path::PathBuf};
 
 /// Adds the scheme `journal:PATH`.
 pub fn register(registry: &mut Registry) {
-    registry.register("journal", |location| Ok(Arc::new(Journal::new(location.path()))));
+    registry.register("journal", |part| Ok(Arc::new(Journal::new(part.config::<Config>()?.path))));
+}
+
+/// Where the journal is: the path of a URL, or the table `[journal]` of a configuration.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    path: PathBuf,
 }
 
 /// A store in one file, used by one process at a time.
@@ -42,8 +49,7 @@ impl Journal {
 #[deny(clippy::missing_trait_methods)]
 impl Backend for Journal {
     fn capabilities(&self) -> Capabilities {
-        let yes = Support::Yes;
-        Capabilities::default().atomic_batch(yes).compare_and_append(yes).detects_conflict(yes).durable(yes)
+        Capabilities::default().atomic_batch(Yes).compare_and_append(Yes).detects_conflict(Yes).durable(Yes)
     }
     async fn prepare(&self, cx: &Context, mode: Prepare) -> Result<Capabilities> {
         let (mut state, mut new) = (self.state(cx, false)?, State::default());
@@ -126,8 +132,8 @@ impl Backend for Journal {
     async fn tenants(&self, cx: &Context, _: Option<&Cursor>) -> Result<Page<Tenant>> {
         let state = cx.require_system().and_then(|()| self.state(cx, true))?;
         let written = state.sessions.iter().filter(|(_, (set, _))| !set.is_empty());
-        let tenants: BTreeSet<_> = written.map(|((tenant, _), _)| tenant.clone()).collect();
-        Ok(Page { items: tenants.into_iter().collect(), next: None })
+        let items = BTreeSet::from_iter(written.map(|((tenant, _), _)| tenant.clone()));
+        Ok(Page { items: items.into_iter().collect(), next: None })
     }
     async fn compact(&self, cx: &Context, what: &Compact) -> Result<Compacted> {
         let (mut state, mut erased) = (self.state(cx, true)?, Compacted::default());
@@ -148,10 +154,7 @@ impl Backend for Journal {
     }
     async fn verify(&self, cx: &Context) -> Result<Verified> {
         let _state = cx.require_system().and_then(|()| self.state(cx, true))?;
-        let (mut found, all) = (Verified::new("all checksums"), fs::read_to_string(&self.0).map_err(failed)?);
-        let bad = all.lines().enumerate().skip(1).filter(|(_, line)| parse(line).is_none());
-        found.problems.extend(bad.map(|(at, _)| Problem::new(format!("line {}", at + 1), "not what was written")));
-        Ok(found)
+        Ok(Verified::new("all checksums, when the journal was opened"))
     }
     async fn close(&self, _: &Context) -> Result<()> {
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = State { closed: true, ..State::default() };
