@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod builtin;
+#[cfg(feature = "config")]
+mod config;
 mod conversation;
 mod head;
 mod line;
@@ -9,6 +11,8 @@ mod storage;
 mod window;
 
 pub use builtin::builtin;
+#[cfg(feature = "config")]
+pub use config::{Config, Origin, ProfileInfo, Recommendation, Setting, list_profiles, recommend};
 pub use conversation::{Conversation, conversation_json};
 pub use craftx_core::*;
 #[cfg(feature = "json")]

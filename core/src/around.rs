@@ -7,7 +7,8 @@ use async_trait::async_trait;
 
 use crate::{
     Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, DynBackend, Hit, MessageQuery, Messages, Page,
-    Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant, WriteOptions, Written,
+    Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant, Verified, WriteOptions,
+    Written,
 };
 
 /// The calls of a [`Backend`].
@@ -32,6 +33,8 @@ pub enum Operation {
     Tenants,
     /// [`Backend::compact`].
     Compact,
+    /// [`Backend::verify`].
+    Verify,
     /// [`Backend::status`].
     Status,
     /// [`Backend::close`].
@@ -51,6 +54,7 @@ impl Operation {
             Self::Search => "search",
             Self::Tenants => "tenants",
             Self::Compact => "compact",
+            Self::Verify => "verify",
             Self::Status => "status",
             Self::Close => "close",
         }
@@ -189,6 +193,12 @@ impl<A: Around> Backend for Surrounded<A> {
         let inner = &self.inner;
         let call = |cx: Context| async move { inner.compact(&cx, what).await };
         self.around.around(Operation::Compact, cx, call).await
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        let inner = &self.inner;
+        let call = |cx: Context| async move { inner.verify(&cx).await };
+        self.around.around(Operation::Verify, cx, call).await
     }
 
     async fn status(&self, cx: &Context) -> Result<Status> {

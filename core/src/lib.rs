@@ -35,18 +35,24 @@ mod layer;
 mod location;
 mod memory;
 mod message;
+mod nearest;
+mod options;
+mod part;
 mod random;
 mod record;
 mod registry;
 mod reply;
 mod request;
 pub mod search;
+mod secret;
 mod stack;
+mod stack_config;
 mod stamp;
 mod text;
 mod time;
 pub mod union;
 mod validate;
+mod verified;
 
 pub use around::{Around, Operation, Surrounded};
 pub use async_trait::async_trait;
@@ -62,16 +68,21 @@ pub use layer::{Layer, Slot};
 pub use location::Location;
 pub use memory::Memory;
 pub use message::{Content, Message, Metadata};
+pub use nearest::nearest;
+pub use part::Part;
 pub use random::{random_bits, random_id};
 pub use record::{Digest, Encoded, FORMAT_VERSION, Grant, Record};
-pub use registry::{Factory, Registry};
+pub use registry::{Factory, LayerFactory, Registry};
 pub use reply::{Changes, Compacted, Hit, Messages, Page, Session, Status, Written};
 pub use request::{
     Compact, DEFAULT_PAGE, Expect, Include, MAX_PAGE, MessageQuery, Order, Prepare, Scope, SearchQuery, SessionOrder,
     SessionQuery, Source, WriteOptions, page_size,
 };
+pub use secret::{Secret, SecretString};
 pub use stack::{Stack, StackBuilder};
+pub use stack_config::StackConfig;
 pub use stamp::Stamp;
 pub use time::Time;
 pub use uuid::Uuid;
 pub use validate::{Limits, Validate};
+pub use verified::{Problem, Verified};

@@ -46,6 +46,7 @@ mod queue;
 mod readers;
 mod row;
 mod schema;
+mod verify;
 mod wal;
 mod worker;
 mod writer;
@@ -69,5 +70,5 @@ pub use craftx_core::Durability;
 /// # Ok::<(), craftx_core::Error>(())
 /// ```
 pub fn register(registry: &mut Registry) {
-    registry.register("sqlite", |location| Ok(Arc::new(Sqlite::new(location.config()?)?)));
+    registry.register("sqlite", |part| Ok(Arc::new(Sqlite::new(part.config()?)?)));
 }

@@ -47,7 +47,7 @@ impl TimeoutConfig {
 /// Ends every call in time, also over a store that hangs and takes no notice of its deadline.
 ///
 /// The store is told the deadline, so that it can end in good order; if it does not, its future is dropped. A write that
-/// was cut off has the outcome `Unknown`. `prepare`, `compact` and `close` take the time that they need, up to the
+/// was cut off has the outcome `Unknown`. `prepare`, `compact`, `verify` and `close` take the time that they need, up to the
 /// deadline of the caller: a migration that is always cut off would never be done.
 #[derive(Clone, Debug)]
 pub struct TimeoutLayer(Arc<Limit>);
@@ -90,7 +90,7 @@ impl Limit {
     /// The deadline of a call that begins now.
     fn of(&self, operation: Operation, cx: &Context) -> Context {
         let mut limited = cx.clone();
-        if !matches!(operation, Operation::Prepare | Operation::Compact | Operation::Close) {
+        if !matches!(operation, Operation::Prepare | Operation::Compact | Operation::Verify | Operation::Close) {
             let limit = cx.clock.now().checked_add(self.0);
             limited.deadline = [cx.deadline, limit].into_iter().flatten().min();
         }

@@ -1,0 +1,6 @@
+//! Configuration: which source wins, and what is said of what is wrong.
+#![cfg(all(feature = "config", feature = "json", feature = "sqlite"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod opening;
+mod support;
