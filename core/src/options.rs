@@ -10,6 +10,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
+use crate::names::shown_key;
 use crate::{Error, ErrorKind, Result, nearest};
 
 /// Reads a table into a struct.
@@ -165,11 +166,6 @@ impl Wrong {
         Self { rule: rule.into(), ..Self::default() }
     }
 
-    /// Not any of the names that are known.
-    fn name(rule: &str, found: &str, known: &'static [&'static str]) -> Self {
-        Self { nearest: nearest(found, known.iter().copied()), known, ..Self::of(rule) }
-    }
-
     /// Takes out the value, if someone else has quoted it.
     fn without(mut self, value: &str) -> Self {
         if self.foreign && value.len() > 2 {
@@ -184,7 +180,7 @@ impl Wrong {
         path.extend(self.missing.map(str::to_owned));
         let mut error = Error::new(ErrorKind::ConfigInvalid, self.rule);
         if !path.is_empty() {
-            error = error.with("key", format_args!("`{}`", path.join(".")));
+            error = error.with("key", shown_key(&path));
         }
         match (self.nearest, self.known) {
             (Some(nearest), _) => error.with("nearest", format_args!("`{nearest}`")),
@@ -205,7 +201,7 @@ impl de::Error for Wrong {
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         match plain(expected).as_str() {
-            number @ ("a whole number" | "a number") => Self::of(format!("this is {number} out of range")),
+            "a whole number" | "a number" => Self::of("this number is out of range"),
             other => Self::of(format!("this must be {other}")),
         }
     }
@@ -215,14 +211,16 @@ impl de::Error for Wrong {
     }
 
     fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
-        Self::name("this is not one of the names that are known here", found, known)
+        Self {
+            nearest: nearest(found, known.iter().copied()),
+            ..Self::of(format!("this must be `{}`", known.join("` or `")))
+        }
     }
 
     fn unknown_field(found: &str, known: &'static [&'static str]) -> Self {
-        if known.is_empty() {
-            Self::of("there are no options here")
-        } else {
-            Self::name("there is no such key", found, known)
+        match known {
+            [] => Self::of("there are no options here"),
+            _ => Self { nearest: nearest(found, known.iter().copied()), known, ..Self::of("there is no such key") },
         }
     }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use craftx_core::Result;
+use craftx_core::{Result, is_name};
 use figment::value::{Dict, Num, Tag, Value as Tagged};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::{Map, Value};
 
 use super::Origin;
-use super::entry::{Entry, unusable, wrong};
+use super::entry::{Entry, NO_NAME, unusable, wrong};
 
 /// All sources put over each other. Tables are merged, everything else replaces what it lies over.
 #[derive(Clone, Default)]
@@ -35,12 +35,15 @@ impl Merged {
     /// Puts an entry over what is there. A list is replaced as a whole, or one of its items is named by its number.
     pub(super) fn put(&mut self, entry: Entry) -> Result<()> {
         let Entry { path, value, origin } = entry;
+        if !path.iter().all(|key| is_name(key)) {
+            return Err(wrong(NO_NAME, &path, &origin));
+        }
         let mut root = self.root()?;
         let leaf = match list_on_the_way(&root, &path) {
             None => nested(&path, tagged(value)),
             Some(depth) => {
                 set(&mut root, &path, tagged(value))
-                    .ok_or_else(|| wrong("the list has no such item", &path.join("."), &origin))?;
+                    .ok_or_else(|| wrong("the list has no such item", &path, &origin))?;
                 let (list, _) = path.split_at(depth);
                 nested(list, find(&root, list).cloned().unwrap_or_else(|| Tagged::from(Vec::<Tagged>::new())))
             }

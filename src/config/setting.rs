@@ -1,8 +1,10 @@
 //! Every value of a configuration, with its origin, and without secrets.
 
+use craftx_core::{Secret, is_name};
 use serde_json::Value;
 
 use super::Origin;
+use super::entry::{MASK, key_of};
 use super::resolved::Resolved;
 
 /// One value of a configuration: its key, the value as it may be shown, and where it came from.
@@ -16,9 +18,6 @@ pub struct Setting {
     /// Where it came from.
     pub origin: Origin,
 }
-
-/// What is shown in place of what may be secret.
-const MASK: &str = "…";
 
 /// Parts of names under which secrets are kept.
 const SECRET: [&str; 9] =
@@ -60,7 +59,7 @@ impl Collector<'_> {
             _ => {
                 let origin = self.resolved.merged.origin(&self.path).unwrap_or(&Origin::Default).clone();
                 let value = shown(&self.path, value, self.valid);
-                self.found.push(Setting { key: self.path.join("."), value, origin });
+                self.found.push(Setting { key: key_of(&self.path), value, origin });
             }
         }
     }
@@ -84,27 +83,22 @@ fn shown(path: &[String], value: &Value, valid: bool) -> String {
             });
             Value::Array(items.collect()).to_string()
         }
-        other if is_secret(key) => {
-            let _ = other;
-            Value::from(MASK).to_string()
-        }
+        _ if is_secret(key) => Value::from(MASK).to_string(),
         other => other.to_string(),
     }
 }
 
 fn shown_text(key: &str, text: &str, valid: bool) -> String {
-    let is_name = matches!(key, "backend" | "layers");
-    // A reference to a secret is none.
-    let is_reference = craftx_core::Secret::parse(text).is_ok();
-    match () {
-        () if is_reference => text.to_owned(),
-        () if is_secret(key) => MASK.to_owned(),
-        () if is_name && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte)) => {
-            text.to_owned()
-        }
-        () if !is_name && (valid || key == "path") => without_user(text),
-        () => MASK.to_owned(),
+    // The place of a secret is none.
+    if Secret::parse(text).is_ok() {
+        return text.to_owned();
     }
+    let may_be_shown = match key {
+        "backend" | "layers" => is_name(text),
+        "path" => true,
+        key => valid && !is_secret(key),
+    };
+    if may_be_shown { without_user(text) } else { MASK.to_owned() }
 }
 
 fn is_secret(key: &str) -> bool {

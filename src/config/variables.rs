@@ -2,19 +2,19 @@
 
 use std::ffi::{OsStr, OsString};
 
-use craftx_core::{Error, Registry, Result};
+use craftx_core::{Error, Registry, Result, is_name, nearest};
 use serde_json::Value;
 
 use super::Origin;
-use super::entry::{Entry, suggesting, unusable};
+use super::entry::{Entry, shown, suggesting, unusable};
 
 /// What all variables begin with.
 const PREFIX: &str = "CRAFTX_";
 pub(super) const TYPE: &str = "CRAFTX_STORAGE_TYPE";
 pub(super) const DB_PATH: &str = "CRAFTX_DB_PATH";
 pub(super) const STORAGE_PATH: &str = "CRAFTX_STORAGE_PATH";
-const PROFILE: &str = "CRAFTX_PROFILE";
-const CONFIG: &str = "CRAFTX_CONFIG";
+pub(super) const PROFILE: &str = "CRAFTX_PROFILE";
+pub(super) const CONFIG: &str = "CRAFTX_CONFIG";
 pub(super) const BACKEND: &str = "CRAFTX_BACKEND";
 const LAYERS: &str = "CRAFTX_LAYERS";
 
@@ -64,7 +64,7 @@ impl Variables {
                 && other.path.starts_with(&one.path)
             {
                 let error = unusable("these variables contradict each other").with("source", &one.origin);
-                return Err(error.with("other", &other.origin).with("key", format_args!("`{}`", one.path.join("."))));
+                return Err(error.with("other", &other.origin).with("key", shown(&one.path)));
             }
         }
         Ok(found)
@@ -94,7 +94,7 @@ fn path(name: &str, rest: &str, registry: &Registry) -> Result<Vec<String>> {
     };
     let path: Vec<String> = rest.split("__").map(spelled).collect();
     let [first, others @ ..] = path.as_slice() else { return Err(about(name, "there is no such variable")) };
-    if rest.bytes().any(|byte| byte.is_ascii_lowercase()) || path.iter().any(String::is_empty) {
+    if rest.bytes().any(|byte| byte.is_ascii_lowercase()) || !path.iter().all(|key| is_name(key)) {
         return Err(about(name, "a variable is written as `CRAFTX_PART__KEY`, in capitals"));
     }
     let is_part = parts.contains(&first.as_str());
@@ -112,7 +112,7 @@ fn unknown(name: &str, rest: &str, parts: &[&str]) -> Error {
     let error = about(name, "there is no such variable");
     let names: Vec<String> = parts.iter().map(|part| part.replace(['-', '+'], "_").to_ascii_uppercase()).collect();
     if let Some((first, key)) = rest.split_once("__") {
-        return match craftx_core::nearest(first, names.iter().map(String::as_str)) {
+        return match nearest(first, names.iter().map(String::as_str)) {
             Some(part) => error.with("nearest", format_args!("`{PREFIX}{part}__{key}`")),
             None => suggesting(error, first, parts.iter().copied()),
         };

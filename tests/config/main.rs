@@ -2,5 +2,11 @@
 #![cfg(all(feature = "config", feature = "json", feature = "sqlite"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod guide;
 mod opening;
+mod precedence;
+mod process;
+mod secrets;
+mod stacks;
 mod support;
+mod wrong;

@@ -1,15 +1,41 @@
-//! The known name that was probably meant.
+//! Names in configurations: which may be shown, and which was probably meant.
+
+/// Whether text looks like the name of a part, a profile or a key. What does not may be a secret that was typed into the
+/// wrong place, so errors quote only what does.
+///
+/// ```
+/// use craftx_core::is_name;
+/// assert!(is_name("max_wal_bytes") && is_name("process-crash"));
+/// assert!(!is_name("postgres://user:hunter2@host"));
+/// ```
+pub fn is_name(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b))
+}
+
+/// A key as errors show it, its parts separated by dots.
+pub(crate) fn shown_key(path: &[String]) -> String {
+    let parts: Vec<_> = path.iter().map(|part| if is_name(part) { part.as_str() } else { "…" }).collect();
+    format!("`{}`", parts.join("."))
+}
 
 /// The one of `known` that `name` was probably meant to be, if any is so near: up to a third of its characters may be
-/// wrong, missing, added or swapped with their neighbour. Case, `-` and `_` make no difference.
+/// wrong, missing, added or swapped with their neighbour, or it is the beginning of one alone. Case, `-` and `_` make no
+/// difference.
 ///
 /// ```
 /// use craftx_core::nearest;
 /// assert_eq!(nearest("durabilty", ["path", "durability"]), Some("durability"));
+/// assert_eq!(nearest("dur", ["path", "durability"]), Some("durability"));
 /// assert_eq!(nearest("colour", ["path", "durability"]), None);
 /// ```
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let meant = letters(name);
+    let (meant, known) = (letters(name), known.into_iter().collect::<Vec<_>>());
+    let begun: Vec<_> = known.iter().filter(|candidate| letters(candidate).starts_with(&meant)).collect();
+    if let [only] = begun.as_slice()
+        && meant.len() > 2
+    {
+        return Some(only);
+    }
     let enough = (meant.len().div_ceil(3)).max(1);
     let measured = known.into_iter().map(|candidate| (distance(&meant, &letters(candidate)), candidate));
     measured.filter(|(distance, _)| *distance <= enough).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
