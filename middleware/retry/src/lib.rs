@@ -31,7 +31,14 @@ pub use guard::BreakerLayer;
 pub use retry::{RetryConfig, RetryLayer};
 pub use timeout::{TimeoutConfig, TimeoutLayer};
 
-use craftx_core::{Error, ErrorKind};
+use craftx_core::{Error, ErrorKind, Registry};
+
+/// Lets configurations name the layers `retry`, `timeout` and `breaker`.
+pub fn register(registry: &mut Registry) {
+    registry.register_layer("retry", |part| Ok(Box::new(RetryLayer::new(part.config()?)?)));
+    registry.register_layer("timeout", |part| Ok(Box::new(TimeoutLayer::new(part.config()?)?)));
+    registry.register_layer("breaker", |part| Ok(Box::new(BreakerLayer::new(part.config()?)?)));
+}
 
 /// The error of a number that is out of its range.
 fn out_of_range(key: &'static str, rule: &'static str) -> Error {
