@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use craftx_core::{Result, is_name};
+use craftx_core::Result;
 use figment::value::{Dict, Num, Tag, Value as Tagged};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::{Map, Value};
 
 use super::Origin;
-use super::entry::{Entry, NO_NAME, unusable, wrong};
+use super::entry::{Entry, check_names, unusable, wrong};
 
 /// All sources put over each other. Tables are merged, everything else replaces what it lies over.
 #[derive(Clone, Default)]
@@ -35,9 +35,7 @@ impl Merged {
     /// Puts an entry over what is there. A list is replaced as a whole, or one of its items is named by its number.
     pub(super) fn put(&mut self, entry: Entry) -> Result<()> {
         let Entry { path, value, origin } = entry;
-        if !path.iter().all(|key| is_name(key)) {
-            return Err(wrong(NO_NAME, &path, &origin));
-        }
+        check_names(&path, &origin)?;
         let mut root = self.root()?;
         let leaf = match list_on_the_way(&root, &path) {
             None => nested(&path, tagged(value)),

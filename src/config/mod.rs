@@ -24,7 +24,7 @@ pub use profiles::{ProfileInfo, list_profiles};
 pub use recommend::{Recommendation, recommend};
 pub use setting::Setting;
 
-use entry::{Entry, MASK, key_of};
+use entry::{Entry, MASK};
 use resolved::{Resolved, Sources};
 
 use crate::Storage;
@@ -205,11 +205,9 @@ impl Default for Config {
 impl fmt::Debug for Config {
     /// Shows no value of an option and of no variable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let overrides: Vec<_> = self.overrides.iter().map(|entry| key_of(&entry.path)).collect();
         f.debug_struct("Config")
             .field("profile", &self.profile.as_deref().map(|name| if is_name(name) { name } else { MASK }))
             .field("file", &self.file)
-            .field("overrides", &overrides)
             .field("registry", &self.registry)
             .finish_non_exhaustive()
     }

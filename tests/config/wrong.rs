@@ -124,20 +124,20 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         what: "a secret in place of its place",
         toml: "backend = 'bucket'\n[bucket]\nbucket = 'b'\nsecret_key = 'canary'\n",
-        said: "configure: a secret is not written here; write where it is, as `env:NAME` or `file:PATH`, key: `bucket.secret_key`, source: `craftx.toml:4`",
+        said: "configure: this must be where the secret is, `env:NAME` or `file:PATH`, and not the secret itself, key: `bucket.secret_key`, source: `craftx.toml:4`",
         ..NOTHING
     },
     Case {
         what: "a secret that is a number",
         toml: "backend = 'bucket'\n[bucket]\nbucket = 'b'\nsecret_key = 20231123\n",
-        said: "configure: a secret is not written here; write where it is, as `env:NAME` or `file:PATH`, key: `bucket.secret_key`, source: `craftx.toml:4`",
+        said: "configure: this must be where the secret is, `env:NAME` or `file:PATH`, and not the secret itself, key: `bucket.secret_key`, source: `craftx.toml:4`",
         ..NOTHING
     },
     Case {
         what: "a secret in a list",
         variables: &[("CRAFTX_BUCKET__BUCKET", "b")],
         toml: "backend = 'bucket'\n[bucket]\nsecret_key = ['canary']\n",
-        said: "configure: a secret is not written here; write where it is, as `env:NAME` or `file:PATH`, key: `bucket.secret_key`, source: `craftx.toml:3`",
+        said: "configure: this must be where the secret is, `env:NAME` or `file:PATH`, and not the secret itself, key: `bucket.secret_key`, source: `craftx.toml:3`",
         ..NOTHING
     },
     Case {

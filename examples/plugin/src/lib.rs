@@ -1,7 +1,7 @@
-//! A complete storage plugin: a journal, one text file for a whole store. It depends on `craftx-core` alone, which
-//! brings the hard part, the union of records ([`SessionSet`]); a plugin stores them and reads them back. The first line
-//! names the store, each later one is a batch: checksum, milliseconds, tenant, session and records, parted by tabs,
-//! which neither names nor records contain. It is held in memory too, and calls block while they use the file.
+//! A complete storage plugin: a journal, one text file for a whole store. It depends on `craftx-core`, which brings the
+//! hard part, the union of records ([`SessionSet`]), and on `serde` for its options. The first line of the file names the
+//! store, each later one is a batch: checksum, milliseconds, tenant, session and records, parted by tabs, which neither
+//! names nor records contain. It is held in memory too, and calls block while they use the file.
 use craftx_core::{union::SessionSet, union::no_such_session, *};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Adds the scheme `journal:PATH`.
+/// Adds the scheme `journal`: the URL `journal:PATH`, or the table `[journal]` of a configuration.
 pub fn register(registry: &mut Registry) {
     registry.register("journal", |part| Ok(Arc::new(Journal::new(part.config::<Config>()?.path))));
 }
 
-/// Where the journal is: the path of a URL, or the table `[journal]` of a configuration.
+/// The options, however they were given.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -163,7 +163,6 @@ impl Backend for Journal {
         Ok(())
     }
 }
-
 const HEADER: &str = "craftx-journal 1\t";
 /// The whole journal, with nothing in it that is dead.
 fn text(state: &State) -> String {
@@ -171,13 +170,11 @@ fn text(state: &State) -> String {
     let lines = written.map(|(key, (set, updated))| line(key, *updated, &set.to_records()));
     std::iter::once(format!("{HEADER}{}\n", state.id)).chain(lines).collect()
 }
-
 fn line<'a>((tenant, id): &(Tenant, SessionId), at: SystemTime, of: impl IntoIterator<Item = &'a Record>) -> String {
     let mut text = format!("{}\t{tenant}\t{id}", at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis());
     of.into_iter().for_each(|record| text.extend(["\t", record.encode().as_str()]));
     format!("{}\t{text}\n", checksum(&text))
 }
-
 fn parse(line: &str) -> Option<((Tenant, SessionId), SystemTime, Vec<Record>)> {
     let (_, rest) = line.split_once('\t').filter(|(sum, rest)| *sum == checksum(rest))?;
     let mut parts = rest.split('\t');
@@ -185,12 +182,10 @@ fn parse(line: &str) -> Option<((Tenant, SessionId), SystemTime, Vec<Record>)> {
     let key = (Tenant::new(parts.next()?).ok()?, SessionId::new(parts.next()?).ok()?);
     Some((key, updated, parts.map(Record::decode).collect::<Result<_>>().ok()?))
 }
-
 fn checksum(text: &str) -> String {
     let mix = |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3); // FNV-1a
     format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
 }
-
 /// Puts a new file in place of the old one: after a crash there is one or the other.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_extension("new");
@@ -198,7 +193,6 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&new, path)?;
     File::open(path.with_file_name("."))?.sync_all() // the folder
 }
-
 fn failed(error: io::Error) -> Error {
     let kind = if error.kind() == io::ErrorKind::StorageFull { ErrorKind::StorageFull } else { ErrorKind::Unavailable };
     Error::new(kind, "the journal cannot be read or written").because(error)
