@@ -204,7 +204,8 @@ fn scalar(value: &DeValue<'_>) -> Result<Value, &'static str> {
 
 /// The file `craftx.toml` of a folder, if it has one.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
-    let path = folder.join("craftx.toml");
+    let name = Path::new("craftx.toml");
+    let path = if folder == Path::new(".") { name.to_owned() } else { folder.join(name) };
     // A link that leads nowhere is there, and an error when it is read.
     path.symlink_metadata().is_ok().then_some(path)
 }

@@ -219,6 +219,17 @@ impl Storage {
     ///
     /// # Errors
     /// As [`Config::check`] and [`Storage::open`].
+    ///
+    /// ```standalone_crate
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # std::env::set_current_dir(folder.path()).unwrap();
+    /// let storage = craftx::Storage::from_profile("production_sqlite").await?;
+    /// assert_eq!(storage.status().await?.scheme, "sqlite");
+    /// assert!(std::path::Path::new("craftx_production.db").is_file());
+    /// # Ok::<(), craftx::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn from_profile(name: &str) -> Result<Self> {
         Config::from_env().profile(name).open().await
     }

@@ -8,6 +8,13 @@ use super::entry::MASK;
 use super::resolved::Resolved;
 
 /// One value of a configuration: its key, the value as it may be shown, and where it came from.
+///
+/// ```
+/// let settings = craftx::Config::new().set("json.path", "logs").origins()?;
+/// let shown: Vec<_> = settings.iter().map(|s| format!("{} = {} ({})", s.key, s.value, s.origin)).collect();
+/// assert_eq!(shown[2], "json.path = \"logs\" (code)");
+/// # Ok::<(), craftx::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setting {

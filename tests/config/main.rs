@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod documentation;
 mod guide;
 mod opening;
 mod precedence;
