@@ -177,16 +177,20 @@ impl Wrong {
     /// Takes out every text of the table that somebody else may have quoted.
     fn without_values(mut self, table: &Value) -> Self {
         let mut rest = if self.foreign { vec![table] } else { Vec::new() };
+        let mut texts = Vec::new();
         while let Some(value) = rest.pop() {
             match value {
-                Value::String(text) if text.len() > 2 => {
-                    let escaped = format!("{text:?}");
-                    self.rule = self.rule.replace(text, "…").replace(escaped.trim_matches('"'), "…");
-                }
+                Value::String(text) if text.len() > 2 => texts.push(text.as_str()),
                 Value::Array(items) => rest.extend(items),
                 Value::Object(members) => rest.extend(members.values()),
                 _ => {}
             }
+        }
+        // The longest first: a shorter one may be a part of it.
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        for text in texts {
+            let escaped = format!("{text:?}");
+            self.rule = self.rule.replace(text, "…").replace(escaped.trim_matches('"'), "…");
         }
         self
     }
@@ -382,7 +386,8 @@ mod tests {
                 Err(de::Error::custom(format!("{text} and {text:?} are wrong")))
             }
         }
-        let error = read::<BTreeMap<String, Loud>>(json!({ "key": "can\"ary" })).unwrap_err();
+        let table = json!({ "key": "can\"ary", "other": "can" });
+        let error = read::<BTreeMap<String, Loud>>(table).unwrap_err();
         assert_eq!(error.to_string(), "… and \"…\" are wrong, key: `key`");
     }
 }

@@ -159,7 +159,7 @@ impl Config {
         Resolved::new(self, &Sources::read(self)?)?.stack_config()
     }
 
-    /// Every value that counts, and where it came from. Secrets are masked; as long as [`Config::check`] fails, so is
+    /// Every value that was given and counts, and where it came from; defaults of parts are not among them. Secrets are masked; as long as [`Config::check`] fails, so is
     /// all text but paths and the names of parts.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ pub struct Setting {
 const SECRET: [&str; 9] =
     ["secret", "password", "passwd", "passphrase", "token", "credential", "key", "auth", "signature"];
 
-/// Every value that counts. `valid` tells whether all parts have accepted their options: as long as they have not, text
+/// Every value that was given and counts. `valid` tells whether all parts have accepted their options: as long as they have not, text
 /// may stand where it was not meant to stand, and only paths and names are shown.
 pub(super) fn settings(resolved: &Resolved<'_>, valid: bool) -> Vec<Setting> {
     let mut found = Vec::new();
@@ -90,7 +90,7 @@ fn shown(path: &[String], value: &Value, valid: bool) -> String {
             });
             Value::Array(items.collect()).to_string()
         }
-        _ if is_secret(key) => Value::from(MASK).to_string(),
+        _ if !valid && is_secret(key) => Value::from(MASK).to_string(),
         other => other.to_string(),
     }
 }

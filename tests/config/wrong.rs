@@ -82,7 +82,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         what: "a table with a typo",
         toml: "profile = 'production_sqlite'\n[sqltie]\npath = 'a.db'\n",
-        said: "configure: there is no such key, key: `sqltie`, source: `craftx.toml:3`, nearest: `sqlite`",
+        said: "configure: there is no such key, key: `sqltie`, source: `craftx.toml:2`, nearest: `sqlite`",
         ..NOTHING
     },
     Case {
