@@ -24,11 +24,14 @@ fn told(source: &str) -> Option<String> {
     Some(lines.map(|line| format!("{line}\n")).collect())
 }
 
-/// Builds and runs an example as a reader does, in a process of its own.
+/// Builds and runs an example as a reader does, but in an empty folder.
 fn run(name: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["run", "--quiet", "--package", "craftx", "--all-features", "--example", name];
-    let output = Command::new(cargo).args(arguments).current_dir(root()).output().unwrap();
+    let mut command = Command::new(cargo);
+    command.args(["run", "--quiet", "--package", "craftx", "--all-features", "--example", name]);
+    command.arg("--manifest-path").arg(root().join("Cargo.toml")).current_dir(folder.path());
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

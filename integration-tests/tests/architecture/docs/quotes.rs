@@ -1,9 +1,10 @@
 //! That the code on the pages is the code of the examples, which is compiled and tested there.
 //!
 //! A page says `<!-- code: PATH: START -->`, and the block below it is the item of that file whose first line begins with
-//! START, with its documentation and attributes. `CRAFTX_UPDATE=1` writes the blocks anew.
+//! START, with its documentation and attributes; without `: START`, the whole file without what stands above the code.
+//! `CRAFTX_UPDATE=1` writes the blocks anew.
 
-use super::{Page, pages_in};
+use super::{Page, page, pages_in};
 use crate::assert_none;
 use crate::workspace::root;
 
@@ -27,6 +28,12 @@ fn item(source: &str, start: &str) -> Option<String> {
     Some(moved.map(|line| format!("{line}\n")).collect())
 }
 
+/// A source without its module documentation.
+fn code(source: &str) -> String {
+    let lines = source.lines().skip_while(|line| line.is_empty() || line.starts_with("//!"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// The page with its blocks as the sources have them, or what is wrong with it.
 fn quoted(page: &str, read: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut parts = page.split_inclusive('\n');
@@ -36,14 +43,18 @@ fn quoted(page: &str, read: impl Fn(&str) -> Option<String>) -> Result<String, S
         let Some(mark) = line.strip_prefix(BEGIN).and_then(|rest| rest.trim_end().strip_suffix(" -->")) else {
             continue;
         };
-        let (path, start) = mark.split_once(": ").ok_or_else(|| format!("`{mark}` names no item"))?;
+        let (path, start) = mark.split_once(": ").unwrap_or((mark, ""));
         let source = read(path).ok_or_else(|| format!("there is no `{path}`"))?;
-        let code = item(&source, start).ok_or_else(|| format!("`{path}` has no `{start}`"))?;
-        text.push_str(&format!("{FENCE}{code}```\n"));
-        // The block that is there now, if any.
-        if parts.clone().next() == Some(FENCE) {
+        let code = match start {
+            "" => code(&source),
+            start => item(&source, start).ok_or_else(|| format!("`{path}` has no `{start}`"))?,
+        };
+        // The block that is there now, if any. How it is tested is up to the page.
+        let fence = parts.clone().next().filter(|line| line.starts_with("```rust"));
+        if fence.is_some() {
             while parts.next().is_some_and(|line| line != "```\n") {}
         }
+        text.push_str(&format!("{}{code}```\n", fence.unwrap_or(FENCE)));
     }
     Ok(text)
 }
@@ -53,7 +64,7 @@ fn the_code_on_the_pages_is_that_of_the_examples() {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).ok();
     let update = std::env::var_os("CRAFTX_UPDATE").is_some();
     let (mut wrong, mut quotes) = (Vec::new(), 0);
-    for Page { path, text } in pages_in("docs") {
+    for Page { path, text } in pages_in("docs").into_iter().chain([page("README.md")]) {
         quotes += text.matches(BEGIN).count();
         match quoted(&text, read) {
             Ok(new) if new == text => {}
@@ -68,7 +79,8 @@ fn the_code_on_the_pages_is_that_of_the_examples() {
 
 #[test]
 fn every_example_is_on_a_page() {
-    let pages: String = pages_in("docs").into_iter().map(|page| page.text).collect();
+    let pages = pages_in("docs").into_iter().chain([page("README.md")]);
+    let pages: String = pages.map(|page| page.text).collect();
     let examples = root().join("examples").read_dir().unwrap();
     let names = examples.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let missing = names.filter(|name| {
@@ -91,5 +103,8 @@ fn an_item_is_taken_with_what_is_said_about_it_and_moved_to_the_left() {
     assert_eq!(quoted(page, read).unwrap(), filled);
     assert_eq!(quoted(filled, read).unwrap(), filled);
     assert_eq!(quoted(&filled.replace("u8", "u16"), read).unwrap(), filled);
+    let whole = "<!-- code: c.rs -->\n```rust,no_run\nold\n```\n";
+    let read_whole = |_: &str| Some("//! Says.\n\nfn c() {}\n".to_owned());
+    assert_eq!(quoted(whole, read_whole).unwrap(), whole.replace("old", "fn c() {}"));
     assert!(quoted("<!-- code: b.rs: x -->\n", read).is_err() && quoted("<!-- code: a.rs: x -->\n", read).is_err());
 }
