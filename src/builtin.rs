@@ -12,8 +12,8 @@ use craftx_core::{Memory, Registry};
 /// ```
 pub fn builtin() -> Registry {
     let mut registry = Registry::new();
-    registry.register("memory", |location| {
-        location.config::<NoOptions>()?;
+    registry.register("memory", |part| {
+        part.config::<NoOptions>()?;
         Ok(Arc::new(Memory::new()))
     });
     #[cfg(feature = "json")]
@@ -23,8 +23,26 @@ pub fn builtin() -> Registry {
     for feature in ["json", "sqlite"] {
         registry.mention_missing(feature, format!("the cargo feature `{feature}`"));
     }
+    for (name, package) in LATER {
+        registry.mention_missing(*name, format!("the package `{package}`, which comes with a later release"));
+    }
     registry
 }
+
+/// Backends and layers that configurations may name already, so that nothing else is used in their place.
+const LATER: &[(&str, &str)] = &[
+    ("access", "craftx-access"),
+    ("az", "craftx-object"),
+    ("encrypt", "craftx-encrypt"),
+    ("gs", "craftx-object"),
+    ("hybrid", "craftx-failover"),
+    ("observe", "craftx-observe"),
+    ("postgres", "craftx-postgres"),
+    ("redis", "craftx-redis"),
+    ("retry", "craftx-retry"),
+    ("s3", "craftx-object"),
+    ("timeout", "craftx-retry"),
+];
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -40,6 +40,8 @@
 
 pub mod _documentation;
 mod builtin;
+#[cfg(feature = "config")]
+mod config;
 mod conversation;
 mod head;
 mod line;
@@ -48,6 +50,8 @@ mod storage;
 mod window;
 
 pub use builtin::builtin;
+#[cfg(feature = "config")]
+pub use config::{Config, Origin, ProfileInfo, Recommendation, Setting, list_profiles, recommend};
 pub use conversation::{Conversation, conversation_json};
 pub use craftx_core::*;
 #[cfg(feature = "json")]

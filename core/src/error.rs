@@ -162,6 +162,15 @@ impl Error {
         self
     }
 
+    /// Puts the key of a configuration that this error names, if any, below another one.
+    pub(crate) fn below(mut self, parent: &str) -> Self {
+        match self.0.context.iter_mut().find(|(name, _)| *name == "key") {
+            Some((_, key)) => *key = format!("`{parent}.{}`", key.trim_matches('`')),
+            None => self.0.context.insert(0, ("key", format!("`{parent}`"))),
+        }
+        self
+    }
+
     /// Keeps the error that caused this one.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Error, ErrorKind, Result, json};
+use crate::{Error, ErrorKind, Result, options};
 
 /// Where a store is and how it shall be opened, as written in a URL.
 ///
@@ -20,6 +20,7 @@ use crate::{Error, ErrorKind, Result, json};
 pub struct Location {
     scheme: String,
     path: String,
+    /// The path is among them, so that it reaches a backend as any other option does.
     options: Map<String, Value>,
 }
 
@@ -27,7 +28,8 @@ impl Location {
     /// Reads a URL.
     ///
     /// # Errors
-    /// [`ErrorKind::ConfigInvalid`] if it has no scheme, or an option is not of the form `key=value` or given twice.
+    /// [`ErrorKind::ConfigInvalid`] if it has no scheme, an option is not of the form `key=value`, or something is given
+    /// twice.
     pub fn parse(url: &str) -> Result<Self> {
         let wrong =
             |rule: &'static str| Error::new(ErrorKind::ConfigInvalid, rule).during("open").with("url", mask(url));
@@ -51,6 +53,9 @@ impl Location {
             }
         }
         let path = path.strip_prefix("//").unwrap_or(path).to_owned();
+        if !path.is_empty() && options.insert("path".to_owned(), Value::String(path.clone())).is_some() {
+            return Err(wrong("the path is given twice"));
+        }
         Ok(Self { scheme: scheme.to_owned(), path, options })
     }
 
@@ -68,26 +73,26 @@ impl Location {
     /// one, and a field for each option, unknown fields denied.
     ///
     /// # Errors
-    /// [`ErrorKind::ConfigInvalid`] naming what is unknown, missing or of the wrong type; no value is quoted.
+    /// [`ErrorKind::ConfigInvalid`] naming the option that is unknown, missing or of the wrong type; no value is quoted.
     pub fn config<C: DeserializeOwned>(&self) -> Result<C> {
-        let mut table = self.options.clone();
-        if !self.path.is_empty() && table.insert("path".to_owned(), Value::String(self.path.clone())).is_some() {
-            return Err(Error::new(ErrorKind::ConfigInvalid, "the path is given twice").during("open"));
-        }
-        serde_json::from_value(Value::Object(table)).map_err(|error| {
-            Error::new(ErrorKind::ConfigInvalid, json::without_values(&error.to_string()))
-                .during("open")
-                .with("scheme", format!("`{}`", self.scheme))
-        })
+        options::read(self.options.clone())
+            .map_err(|error| error.during("open").with("scheme", format_args!("`{}`", self.scheme)))
+    }
+
+    /// The options, the path among them.
+    pub(crate) fn table(&self) -> &Map<String, Value> {
+        &self.options
     }
 }
 
-/// `true`, `false` and whole numbers are what they look like; everything else is text.
+/// `true`, `false` and whole numbers are what they look like, unless they would be spelled in another way; everything
+/// else is text.
 fn scalar(text: &str) -> Value {
-    match text {
-        "true" => Value::Bool(true),
-        "false" => Value::Bool(false),
-        _ => text.parse::<i64>().map_or_else(|_| Value::String(text.to_owned()), Value::from),
+    match (text, text.parse::<i64>()) {
+        ("true", _) => Value::Bool(true),
+        ("false", _) => Value::Bool(false),
+        (_, Ok(number)) if number.to_string() == text => Value::from(number),
+        _ => Value::String(text.to_owned()),
     }
 }
 

@@ -94,6 +94,13 @@ impl StackBuilder {
         self
     }
 
+    /// Adds a layer where its slot is.
+    pub(crate) fn in_its_place(mut self, layer: Box<dyn Layer>) -> Self {
+        let place = self.layers.iter().take_while(|other| other.slot() < layer.slot()).count();
+        self.layers.insert(place, layer);
+        self
+    }
+
     /// Checks the order and the capabilities and puts the stack together. Does no I/O. A stack without a layer in
     /// [`Slot::Validate`] gets [`Validate::default`].
     ///
@@ -102,8 +109,7 @@ impl StackBuilder {
     /// [`ErrorKind::Unsupported`] if a layer needs what is not there.
     pub fn build(mut self) -> Result<Stack> {
         if !self.layers.iter().any(|layer| layer.slot() == Slot::Validate) {
-            let place = self.layers.iter().take_while(|layer| layer.slot() < Slot::Validate).count();
-            self.layers.insert(place, Box::new(Validate::default()));
+            self = self.in_its_place(Box::new(Validate::default()));
         }
         for pair in self.layers.windows(2) {
             if let [outer, inner] = pair

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Backend, Capabilities, Changes, Compact, Compacted, Content, Context, Cursor, DynBackend, Error, Hit, Include,
-    Layer, MAX_NAME_BYTES, Message, MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session,
-    SessionId, SessionQuery, Slot, Source, Stamp, Status, Tenant, WriteOptions, Written, json,
+    Backend, Capabilities, Changes, Compact, Compacted, Content, Context, Cursor, DynBackend, Error, ErrorKind, Hit,
+    Include, Layer, MAX_NAME_BYTES, Message, MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery,
+    Session, SessionId, SessionQuery, Slot, Source, Stamp, Status, Tenant, WriteOptions, Written, json,
 };
 
 /// How much is too much. The defaults fit every medium.
@@ -73,9 +73,7 @@ impl Layer for Validate {
         Slot::Validate
     }
     fn capabilities(&self, inner: Capabilities) -> Result<Capabilities> {
-        if self.limits.max_depth > DEEPEST {
-            return Err(Error::new(crate::ErrorKind::ConfigInvalid, "`max_depth` must not be greater than 96"));
-        }
+        self.limits.check_depth()?;
         Ok(self.limits.within(inner))
     }
     fn apply(&self, inner: DynBackend) -> Result<DynBackend> {
@@ -84,6 +82,16 @@ impl Layer for Validate {
 }
 
 impl Limits {
+    /// What is written has to be read back.
+    pub(crate) fn check_depth(&self) -> Result<()> {
+        match self.max_depth <= DEEPEST {
+            true => Ok(()),
+            false => {
+                Err(Error::new(ErrorKind::ConfigInvalid, "this must not be greater than 96").with("key", "`max_depth`"))
+            }
+        }
+    }
+
     fn within(&self, mut inner: Capabilities) -> Capabilities {
         let batch = inner.max_batch.unwrap_or(u32::MAX).min(self.max_batch);
         let bytes = inner.max_record_bytes.unwrap_or(u64::MAX).min(self.max_record_bytes);
@@ -325,7 +333,7 @@ impl Backend for Validated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorKind, Grant, ManualClock, Memory, Role, Stack};
+    use crate::{Grant, ManualClock, Memory, Role, Stack};
     use futures_executor::block_on;
     use serde_json::json;
     use std::collections::BTreeMap;

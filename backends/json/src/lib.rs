@@ -81,5 +81,5 @@ pub const SCHEME: &str = "json";
 /// # Ok::<(), craftx_core::Error>(())
 /// ```
 pub fn register(registry: &mut Registry) {
-    registry.register(SCHEME, |location| Ok(Arc::new(Json::new(&location.config()?)?)));
+    registry.register(SCHEME, |part| Ok(Arc::new(Json::new(&part.config()?)?)));
 }

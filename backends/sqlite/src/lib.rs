@@ -69,5 +69,5 @@ pub use craftx_core::Durability;
 /// # Ok::<(), craftx_core::Error>(())
 /// ```
 pub fn register(registry: &mut Registry) {
-    registry.register("sqlite", |location| Ok(Arc::new(Sqlite::new(location.config()?)?)));
+    registry.register("sqlite", |part| Ok(Arc::new(Sqlite::new(part.config()?)?)));
 }

@@ -12,7 +12,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Adds the scheme `journal:PATH`.
 pub fn register(registry: &mut Registry) {
-    registry.register("journal", |location| Ok(Arc::new(Journal::new(location.path()))));
+    registry.register("journal", |part| Ok(Arc::new(Journal::new(part.config::<Config>()?.path))));
+}
+
+/// Where the journal is: the path of a URL, or the table `[journal]` of a configuration.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    path: PathBuf,
 }
 
 /// A store in one file, used by one process at a time.
