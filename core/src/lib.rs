@@ -50,6 +50,7 @@ mod text;
 mod time;
 pub mod union;
 mod validate;
+mod verified;
 
 pub use async_trait::async_trait;
 pub use backend::{Backend, DynBackend};
@@ -81,3 +82,4 @@ pub use stamp::Stamp;
 pub use time::Time;
 pub use uuid::Uuid;
 pub use validate::{Limits, Validate};
+pub use verified::{Problem, Verified};
