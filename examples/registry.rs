@@ -2,13 +2,27 @@
 //!
 //! ```text
 //! team: 1 message
-//! open: there is no scheme `tema`, schemes: `json`, `memory`, `sqlite`, `team`
+//! open: there is no scheme `tema`, nearest: `team`
+//! open: there is no such key, key: `reader`, nearest: `readers`
 //! ```
 
 use std::sync::Arc;
 
 use craftx::sqlite_backend::{Sqlite, SqliteConfig};
 use craftx::{NewMessage, Prepare, Storage};
+
+/// What stands in the URL, or in the table `[team]` of a configuration.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Team {
+    path: String,
+    #[serde(default = "two")]
+    readers: u32,
+}
+
+fn two() -> u32 {
+    2
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,8 +31,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // A plugin brings a function that does this: `my_plugin::register(&mut registry)`.
     let mut registry = craftx::builtin();
-    registry.register("team", move |location| {
-        let config = SqliteConfig::new(root.join(location.path()).with_extension("db")).readers(2);
+    registry.register("team", move |part| {
+        let team: Team = part.config()?;
+        let config = SqliteConfig::new(root.join(team.path).with_extension("db")).readers(team.readers);
         Ok(Arc::new(Sqlite::new(config)?))
     });
 
@@ -27,9 +42,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("team: {} message", storage.load_conversation("chat").await?.len());
     storage.close().await?;
 
-    match Storage::open_with(&registry, "tema:support", Prepare::Migrate).await {
-        Ok(_) => println!("there is such a scheme"),
-        Err(error) => println!("{error}"),
+    for wrong in ["tema:support", "team:support?reader=4"] {
+        if let Err(error) = Storage::open_with(&registry, wrong, Prepare::Migrate).await {
+            println!("{error}");
+        }
     }
     Ok(())
 }

@@ -20,9 +20,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use craftx_core::{
     Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, DynBackend, Hit, Layer, MessageQuery,
-    Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Slot, Status, Tenant,
-    WriteOptions, Written, async_trait,
+    Messages, Page, Prepare, Record, Registry, Result, SearchQuery, Session, SessionId, SessionQuery, Slot, Status,
+    Tenant, Verified, WriteOptions, Written, async_trait,
 };
+
+/// Lets configurations name the layer `count-calls`. All stores that are built by this registry share the counts of
+/// `layer`.
+pub fn register(registry: &mut Registry, layer: &CountCalls) {
+    let layer = layer.clone();
+    registry.register_layer("count-calls", move |part| {
+        part.config::<NoOptions>()?;
+        Ok(Box::new(layer.clone()))
+    });
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoOptions {}
 
 /// Counts the calls to every store that it wraps. Clones share the counts.
 #[derive(Clone, Debug, Default)]
@@ -135,6 +149,10 @@ impl Backend for Counted {
 
     async fn status(&self, cx: &Context) -> Result<Status> {
         self.count("status", self.inner.status(cx)).await
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        self.count("verify", self.inner.verify(cx)).await
     }
 
     async fn close(&self, cx: &Context) -> Result<()> {

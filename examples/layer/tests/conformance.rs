@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use craftx_conformance::{Subject, conformance};
 use craftx_core::{
-    Context, DynBackend, ErrorKind, Layer, Memory, Message, MessageQuery, Prepare, Record, Role, SessionId, Stack,
-    Stamp, Tenant, WriteOptions,
+    Context, DynBackend, ErrorKind, Layer, Memory, Message, MessageQuery, Prepare, Record, Registry, Role, SessionId,
+    Stack, StackConfig, Stamp, Tenant, WriteOptions,
 };
 use craftx_example_layer::CountCalls;
 use futures_executor::block_on;
@@ -39,10 +39,13 @@ fn every_method_is_counted_once_and_errors_are_told_apart() {
         store.tenants(&cx, None).await.unwrap();
         store.compact(&cx, &Default::default()).await.unwrap();
         store.status(&cx).await.unwrap();
+        store.verify(&cx).await.unwrap();
         store.close(&cx).await.unwrap();
     });
-    let once =
-        ["prepare", "write", "records", "session", "sessions", "search", "tenants", "compact", "status", "close"];
+    let once = [
+        "prepare", "write", "records", "session", "sessions", "search", "tenants", "compact", "status", "verify",
+        "close",
+    ];
     for method in once {
         assert_eq!((layer.of(method).calls, layer.of(method).failed), (1, 0), "{method}");
     }
@@ -65,4 +68,14 @@ fn it_takes_away_no_capability_and_stands_outside_of_validation() {
     assert!(stack.describe().starts_with("count-calls\nvalidate\nmemory"), "{}", stack.describe());
     let bare = Stack::builder("memory", Arc::new(Memory::new())).build().unwrap();
     assert_eq!(stack.capabilities(), bare.capabilities());
+}
+
+#[test]
+fn a_configuration_can_name_it() {
+    let (layer, mut registry) = (CountCalls::default(), Registry::new());
+    registry.register("memory", |_| Ok(Arc::new(Memory::new())));
+    craftx_example_layer::register(&mut registry, &layer);
+    let stack = registry.build_stack(&StackConfig::new("memory").layer("count-calls")).unwrap();
+    block_on(stack.backend().status(&cx())).unwrap();
+    assert_eq!(layer.of("status").calls, 1);
 }
