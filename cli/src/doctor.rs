@@ -26,7 +26,7 @@ pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
     let mut out = Out::new();
     if global.json {
         out.object(json!({
-            "store": name,
+            "name": name,
             "healthy": verified.is_clean(),
             "checked": verified.checked,
             "unverifiable": verified.unverifiable,

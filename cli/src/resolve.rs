@@ -69,7 +69,7 @@ pub(crate) async fn missing(storage: &Storage, id: &SessionId) -> Error {
     let listed = storage.sessions(&SessionQuery::new().limit(MAX_PAGE)).await;
     let names: Vec<_> = listed.into_iter().flat_map(|page| page.items).map(|session| session.id).collect();
     match craftx::nearest(id.as_str(), names.iter().map(SessionId::as_str)) {
-        Some(near) => error.with("did you mean", format!("{near:?}")),
+        Some(near) => error.with("nearest", format!("`{near}`")),
         None => error,
     }
 }

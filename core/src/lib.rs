@@ -20,6 +20,8 @@
 //! # }).unwrap();
 //! ```
 
+mod alarm;
+mod around;
 mod backend;
 mod capabilities;
 mod clock;
@@ -52,6 +54,7 @@ pub mod union;
 mod validate;
 mod verified;
 
+pub use around::{Around, Operation, Surrounded};
 pub use async_trait::async_trait;
 pub use backend::{Backend, DynBackend};
 pub use capabilities::{Capabilities, Support};

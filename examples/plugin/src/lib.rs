@@ -4,7 +4,7 @@
 use craftx_core::{Support::Yes, union::SessionSet, union::no_such_session, *};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use std::{collections::BTreeMap, collections::BTreeSet, fs, fs::File, io, io::Write as _, path::Path, path::PathBuf};
+use std::{collections::BTreeMap, fs, fs::File, io, io::Write as _, path::Path, path::PathBuf};
 
 /// Adds the scheme `journal:PATH`.
 pub fn register(registry: &mut Registry) {
@@ -132,8 +132,9 @@ impl Backend for Journal {
     async fn tenants(&self, cx: &Context, _: Option<&Cursor>) -> Result<Page<Tenant>> {
         let state = cx.require_system().and_then(|()| self.state(cx, true))?;
         let written = state.sessions.iter().filter(|(_, (set, _))| !set.is_empty());
-        let items = BTreeSet::from_iter(written.map(|((tenant, _), _)| tenant.clone()));
-        Ok(Page { items: items.into_iter().collect(), next: None })
+        let mut items: Vec<_> = written.map(|((tenant, _), _)| tenant.clone()).collect();
+        items.dedup();
+        Ok(Page { items, next: None })
     }
     async fn compact(&self, cx: &Context, what: &Compact) -> Result<Compacted> {
         let (mut state, mut erased) = (self.state(cx, true)?, Compacted::default());
@@ -153,8 +154,7 @@ impl Backend for Journal {
         Ok(Status::new(id, "journal", format!("journal:{}", self.0.display()), self.capabilities()))
     }
     async fn verify(&self, cx: &Context) -> Result<Verified> {
-        let _state = cx.require_system().and_then(|()| self.state(cx, true))?;
-        Ok(Verified::new("all checksums, when the journal was opened"))
+        cx.require_system().and_then(|()| self.state(cx, true)).map(|_| Verified::new("all checksums, at opening"))
     }
     async fn close(&self, _: &Context) -> Result<()> {
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = State { closed: true, ..State::default() };
