@@ -69,9 +69,9 @@ fn a_message_is_named_by_the_beginning_of_its_id() {
         std::thread::sleep(Duration::from_millis(5));
         let second = place.ok(&["append", "s", "two"]);
         let same = first.chars().zip(second.chars()).take_while(|(a, b)| a == b).count();
-        let run = place.run(&["rm", "s", "--message", &first[..same]]);
+        let run = place.run(&["rm", "s", "--message", first.get(..same).unwrap()]);
         assert!(run.code == 2 && run.err.contains(first.trim()) && run.err.contains(second.trim()), "{run:?}");
-        let beginning = &second[..=same];
+        let beginning = second.get(..=same).unwrap();
         assert!(place.ok(&["show", "s", "--message", &beginning.to_uppercase()]).contains("two"));
         let run = place.run(&["rm", "s", "--message", beginning, "--dry-run", "--json"]);
         assert_eq!((run.code, &json_lines(&run.out)[0]["deleted"]), (0, &Value::Bool(false)));
