@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use craftx::{
     Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, DynBackend, Hit, Memory, MessageQuery,
-    Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant,
-    Verified, WriteOptions, Written, async_trait,
+    Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant, Verified,
+    WriteOptions, Written, async_trait,
 };
 use futures_executor::block_on;
 

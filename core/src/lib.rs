@@ -20,6 +20,8 @@
 //! # }).unwrap();
 //! ```
 
+mod alarm;
+mod around;
 mod backend;
 mod capabilities;
 mod clock;
@@ -33,7 +35,7 @@ mod layer;
 mod location;
 mod memory;
 mod message;
-mod nearest;
+mod names;
 mod options;
 mod part;
 mod random;
@@ -52,6 +54,7 @@ pub mod union;
 mod validate;
 mod verified;
 
+pub use around::{Around, Operation, Surrounded};
 pub use async_trait::async_trait;
 pub use backend::{Backend, DynBackend};
 pub use capabilities::{Capabilities, Support};
@@ -65,7 +68,7 @@ pub use layer::{Layer, Slot};
 pub use location::Location;
 pub use memory::Memory;
 pub use message::{Content, Message, Metadata};
-pub use nearest::nearest;
+pub use names::{is_name, nearest, shown_url};
 pub use part::Part;
 pub use random::{random_bits, random_id};
 pub use record::{Digest, Encoded, FORMAT_VERSION, Grant, Record};

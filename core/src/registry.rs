@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Map;
 
 use crate::{
-    DynBackend, Error, ErrorKind, Layer, Limits, Location, Part, Result, Stack, StackConfig, Validate, nearest,
+    DynBackend, Error, ErrorKind, Layer, Limits, Location, Part, Result, Stack, StackConfig, Validate, is_name, nearest,
 };
 
 /// Builds a backend from its options. Does no I/O.
@@ -182,25 +182,23 @@ fn wrong(message: String) -> Error {
     Error::new(ErrorKind::ConfigInvalid, message)
 }
 
-/// Whether text looks like the name of a backend or a layer.
-fn is_name(text: &str) -> bool {
-    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b))
-}
-
 /// Options must belong to a part, or they would do nothing; a layer that is there twice could not have its own.
 fn check_parts(config: &StackConfig) -> Result<()> {
     let mut parts = BTreeSet::from([config.backend.as_str(), VALIDATE]);
     let mut layers = BTreeSet::new();
     for layer in &config.layers {
         if !layers.insert(layer.as_str()) {
-            return Err(wrong(format!("the layer `{layer}` is named twice")).below("layers"));
+            return Err(wrong("a layer is named twice".to_owned())
+                .below("layers")
+                .with("layer", format_args!("`{layer}`")));
         }
     }
     parts.append(&mut layers);
     match config.options.keys().find(|part| !parts.contains(part.as_str())) {
         None => Ok(()),
         Some(stray) => {
-            let error = wrong("the stack has no such part".to_owned()).below(stray);
+            let shown = if is_name(stray) { stray } else { "…" };
+            let error = wrong("the stack has no such part".to_owned()).below(shown);
             let parts: Vec<_> = parts.into_iter().collect();
             Err(match nearest(stray, parts.iter().copied()) {
                 Some(nearest) => error.with("nearest", format_args!("`{nearest}`")),
@@ -331,7 +329,7 @@ mod tests {
             (json!({ "backend": "memory", "layers": ["pair"] }), "`pair` is a backend and no layer, key: `layers`"),
             (
                 json!({ "backend": "memory", "layers": ["validate", "validate"] }),
-                "the layer `validate` is named twice, key: `layers`",
+                "a layer is named twice, key: `layers`, layer: `validate`",
             ),
             (
                 json!({ "backend": "memory", "pair": {} }),

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::{Location, Result, options};
+use crate::{Result, is_name, nearest, options};
 
 /// What a stack is made of: a backend, layers, and a table of options for each of them.
 ///
@@ -69,15 +68,6 @@ impl StackConfig {
     }
 }
 
-impl From<&Location> for StackConfig {
-    /// The backend of the scheme, with path and options as its table, and no layers.
-    fn from(location: &Location) -> Self {
-        let mut config = Self::new(location.scheme());
-        config.options.insert(location.scheme().to_owned(), location.table().clone());
-        config
-    }
-}
-
 impl<'de> Deserialize<'de> for StackConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Table;
@@ -97,7 +87,8 @@ impl<'de> Deserialize<'de> for StackConfig {
                         "backend" => backend = Some(members.next_value()?),
                         "layers" => config.layers = members.next_value()?,
                         _ => {
-                            config.options.insert(key, members.next_value()?);
+                            let table = members.next_value_seed(OptionsOf(&key))?;
+                            config.options.insert(key, table);
                         }
                     }
                 }
@@ -110,27 +101,32 @@ impl<'de> Deserialize<'de> for StackConfig {
     }
 }
 
-impl Serialize for StackConfig {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = serializer.serialize_map(None)?;
-        members.serialize_entry("backend", &self.backend)?;
-        members.serialize_entry("layers", &self.layers)?;
-        for (part, table) in &self.options {
-            members.serialize_entry(part, table)?;
-        }
-        members.end()
+/// The table of a part. What is no table may be another key with a typo.
+struct OptionsOf<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for OptionsOf<'_> {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        Map::deserialize(deserializer).map_err(|error| match nearest(self.0, KEYS.iter().copied()) {
+            Some(_) => serde::de::Error::unknown_field(self.0, KEYS),
+            None => error,
+        })
     }
 }
 
+/// The keys of a stack that name no part.
+const KEYS: &[&str] = &["backend", "layers"];
+
 impl fmt::Debug for StackConfig {
-    /// Shows the names of the options and no value.
+    /// Shows names and no value of an option.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: BTreeMap<_, Vec<_>> =
-            self.options.iter().map(|(part, table)| (part, table.keys().collect())).collect();
+        let shown = |name: &String| if is_name(name) { name.clone() } else { "…".to_owned() };
+        let keys = |table: &Map<String, Value>| table.keys().map(shown).collect::<Vec<_>>();
         f.debug_struct("StackConfig")
-            .field("backend", &self.backend)
-            .field("layers", &self.layers)
-            .field("options", &keys)
+            .field("backend", &shown(&self.backend))
+            .field("layers", &self.layers.iter().map(shown).collect::<Vec<_>>())
+            .field("options", &self.options.iter().map(|(part, table)| (shown(part), keys(table))).collect::<Vec<_>>())
             .finish()
     }
 }

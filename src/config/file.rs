@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Origin;
-use super::entry::{Entry, suggesting, unusable, wrong};
+use super::entry::{Entry, check_names, keys, suggesting, unusable, wrong};
 
 /// What a file says.
 #[derive(Clone, Default)]
@@ -79,7 +79,7 @@ impl Reader<'_> {
         let mut file = File::default();
         for (key, value) in table {
             match (key.get_ref().as_ref(), value.get_ref()) {
-                ("profile", value) => file.profile = Some(self.text(key, value, "profile", None)?),
+                ("profile", value) => file.profile = Some(self.text(key, value, &keys(["profile"]), None)?),
                 ("profiles", DeValue::Table(profiles)) => {
                     for (name, value) in profiles {
                         let profile = self.profile(name, value.get_ref())?;
@@ -87,7 +87,11 @@ impl Reader<'_> {
                     }
                 }
                 ("profiles", _) => {
-                    return Err(wrong("this must be a table", "profiles", &self.origin(key.span().start, None)));
+                    return Err(wrong(
+                        "this must be a table",
+                        &keys(["profiles"]),
+                        &self.origin(key.span().start, None),
+                    ));
                 }
                 _ => self.value(key, value, Vec::new(), None, &mut file.entries)?,
             }
@@ -97,12 +101,13 @@ impl Reader<'_> {
 
     fn profile(&self, name: &Key<'_>, value: &DeValue<'_>) -> Result<FileProfile> {
         let (origin, name) = (self.origin(name.span().start, Some(name.get_ref())), name.get_ref());
+        check_names(&keys(["profiles", name]), &origin)?;
         let DeValue::Table(table) = value else {
-            return Err(wrong("this must be a table", &format!("profiles.{name}"), &origin));
+            return Err(wrong("this must be a table", &keys(["profiles", name]), &origin));
         };
         let mut profile = FileProfile { origin, extends: None, description: None, entries: Vec::new() };
         for (key, value) in table {
-            let full = format!("profiles.{name}.{}", key.get_ref());
+            let full = keys(["profiles", name, key.get_ref()]);
             match key.get_ref().as_ref() {
                 "extends" => profile.extends = Some(self.text(key, value.get_ref(), &full, Some(name))?),
                 "description" => profile.description = Some(self.text(key, value.get_ref(), &full, Some(name))?.0),
@@ -116,11 +121,17 @@ impl Reader<'_> {
         Ok(profile)
     }
 
-    fn text(&self, at: &Key<'_>, value: &DeValue<'_>, key: &str, profile: Option<&str>) -> Result<(String, Origin)> {
+    fn text(
+        &self,
+        at: &Key<'_>,
+        value: &DeValue<'_>,
+        path: &[String],
+        profile: Option<&str>,
+    ) -> Result<(String, Origin)> {
         let origin = self.origin(at.span().start, profile);
         match value {
             DeValue::String(text) => Ok((text.to_string(), origin)),
-            _ => Err(wrong("this must be text", key, &origin)),
+            _ => Err(wrong("this must be text", path, &origin)),
         }
     }
 
@@ -135,9 +146,6 @@ impl Reader<'_> {
     ) -> Result<()> {
         let origin = self.origin(key.span().start, profile);
         path.push(key.get_ref().to_string());
-        if key.get_ref().is_empty() || key.get_ref().contains('.') {
-            return Err(wrong("a key must not be empty or contain a dot", &path.join("."), &origin));
-        }
         match value.get_ref() {
             DeValue::Table(table) => self.table(table, path, origin, profile, entries),
             DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => {
@@ -149,14 +157,14 @@ impl Reader<'_> {
                     match item.get_ref() {
                         DeValue::Table(table) => self.table(table, path, origin, profile, entries)?,
                         _ => {
-                            return Err(wrong("this must be a table, as its neighbours are", &path.join("."), &origin));
+                            return Err(wrong("this must be a table, as its neighbours are", &path, &origin));
                         }
                     }
                 }
                 Ok(())
             }
             other => {
-                let value = scalar(other).map_err(|rule| wrong(rule, &path.join("."), &origin))?;
+                let value = scalar(other).map_err(|rule| wrong(rule, &path, &origin))?;
                 entries.push(Entry::new(path, value, origin));
                 Ok(())
             }
@@ -196,7 +204,8 @@ fn scalar(value: &DeValue<'_>) -> Result<Value, &'static str> {
 
 /// The file `craftx.toml` of a folder, if it has one.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
-    let path = folder.join("craftx.toml");
+    let name = Path::new("craftx.toml");
+    let path = if folder == Path::new(".") { name.to_owned() } else { folder.join(name) };
     // A link that leads nowhere is there, and an error when it is read.
     path.symlink_metadata().is_ok().then_some(path)
 }

@@ -7,9 +7,8 @@
 use craftx_core::{Registry, Result};
 use serde_json::Value;
 
-use super::Entry;
 use super::Origin;
-use super::entry::suggesting;
+use super::entry::{Entry, keys, shown, suggesting};
 use super::merged::Merged;
 use super::variables::{self, Variables, about};
 
@@ -35,14 +34,13 @@ pub(super) fn apply(merged: &mut Merged, variables: &Variables, registry: &Regis
 
 fn apply_type(merged: &mut Merged, kind: &str, variables: &Variables, registry: &Registry) -> Result<()> {
     let origin = Origin::Variable { name: variables::TYPE.to_owned() };
-    let backend = keys(&["backend"]);
+    let backend = keys(["backend"]);
     if variables.entries.iter().any(|entry| entry.path == backend) {
         let error = about(variables::TYPE, "two variables choose the backend");
         return Err(error.with("other", format_args!("variable `{}`", variables::BACKEND)));
     }
-    let known: Vec<_> = registry.schemes().chain(registry.missing()).collect();
-    if !known.contains(&kind) {
-        return Err(suggesting(about(variables::TYPE, "there is no such type of storage"), kind, known));
+    if !registry.schemes().chain(registry.missing()).any(|known| known == kind) {
+        return Err(suggesting(about(variables::TYPE, "there is no such type of storage"), kind, registry.schemes()));
     }
     let chosen = merged.get(&backend).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
     if chosen == kind {
@@ -63,7 +61,7 @@ fn apply_type(merged: &mut Merged, kind: &str, variables: &Variables, registry: 
     }
     merged.put(Entry::new(backend, kind, origin.clone()))?;
     for (scheme, path) in DEFAULT_PATHS {
-        let key = keys(&[scheme, "path"]);
+        let key = keys([scheme, "path"]);
         if scheme == kind && merged.get(&key).is_none() {
             merged.put(Entry::new(key, path, origin.clone()))?;
         }
@@ -80,27 +78,31 @@ fn apply_path(merged: &mut Merged, scheme: &str, name: &str, value: &str) -> Res
             0 => about(name, format!("this means the path of a `{scheme}` store, and the stack has none")),
             _ => about(name, format!("the stack has several `{scheme}` stores, and this does not say which")),
         };
-        let keys: Vec<_> = stacks.iter().map(|stack| format!("`{}.{scheme}.path`", stack.join("."))).collect();
-        return Err(match (keys.as_slice(), merged.origin(&self::keys(&["backend"]))) {
+        let found: Vec<_> = stacks.iter().map(|stack| shown(&path_in(stack, scheme))).collect();
+        return Err(match (found.as_slice(), merged.origin(&keys(["backend"]))) {
             ([], Some(origin)) => error.with("chosen_by", origin),
             ([], None) => error,
-            _ => error.with("keys", keys.join(", ")),
+            _ => error.with("keys", found.join(", ")),
         });
     };
-    let mut key = stack.clone();
-    key.extend(keys(&[scheme, "path"]));
+    let key = path_in(stack, scheme);
     if let Some(other @ Origin::Variable { .. }) = merged.origin(&key)
         && *other != (Origin::Variable { name: variables::TYPE.to_owned() })
     {
         let error = about(name, "two variables say the same").with("other", other);
-        return Err(error.with("key", format_args!("`{}`", key.join("."))));
+        return Err(error.with("key", shown(&key)));
     }
     merged.put(Entry::new(key, value, origin))
 }
 
+/// The key of the path of the store in a stack.
+fn path_in(stack: &[String], scheme: &str) -> Vec<String> {
+    [stack.to_vec(), keys([scheme, "path"])].concat()
+}
+
 /// Whether the options of a backend have whole stacks in them.
 fn is_composite(merged: &Merged, backend: &str) -> bool {
-    merged.get(&keys(&[backend])).is_some_and(|options| holds_stack(&options))
+    merged.get(&keys([backend])).is_some_and(|options| holds_stack(&options))
 }
 
 fn holds_stack(value: &Value) -> bool {
@@ -130,8 +132,4 @@ fn stacks_over(scheme: &str, value: &Value, path: &mut Vec<String>, found: &mut 
         }
         _ => {}
     }
-}
-
-fn keys(path: &[&str]) -> Vec<String> {
-    path.iter().map(|key| (*key).to_owned()).collect()
 }

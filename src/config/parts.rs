@@ -90,7 +90,7 @@ impl Parts<'_> {
                 None => Ok(()),
                 Some(origin) => {
                     let parts: Vec<_> = parts.iter().map(String::as_str).collect();
-                    let error = wrong("this belongs to no part of the stack", &path.join("."), origin);
+                    let error = wrong("this belongs to no part of the stack", path, origin);
                     Err(error.with("parts", format_args!("`{}`", parts.join("`, `"))))
                 }
             },
@@ -99,7 +99,7 @@ impl Parts<'_> {
 
     fn unknown(&self, key: &str, path: &[String]) -> craftx_core::Error {
         let origin = self.merged.origin(path).unwrap_or(&Origin::Default);
-        let error = wrong("there is no such key", &path.join("."), origin);
+        let error = wrong("there is no such key", path, origin);
         let top = if path.len() == 1 { ["profile", "profiles"].as_slice() } else { &[] };
         suggesting(error, key, ["backend", "layers"].into_iter().chain(top.iter().copied()).chain(self.known()))
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use craftx_core::Result;
+use craftx_core::{Result, is_name};
 
 use super::Origin;
-use super::entry::{Entry, suggesting, unusable, wrong};
+use super::entry::{Entry, keys, suggesting, wrong};
 use super::file::{File, FileProfile};
 
 /// The profile that is used when nobody names one.
@@ -65,8 +65,13 @@ impl Profiles {
         Some(ProfileInfo { name: name.to_owned(), description, origin: found.first()?.origin.clone() })
     }
 
+    /// Where a profile is described.
+    pub(super) fn origin(&self, name: &str) -> Option<Origin> {
+        self.info(name).map(|info| info.origin)
+    }
+
     /// What a profile consists of, the one that it stands on first. `key` and `origin` tell who named it.
-    pub(super) fn chain(&self, name: &str, key: &str, origin: &Origin) -> Result<Vec<(String, Vec<Entry>)>> {
+    pub(super) fn chain(&self, name: &str, key: &[String], origin: &Origin) -> Result<Vec<(String, Vec<Entry>)>> {
         let mut chain = Vec::new();
         self.collect(name, key, origin, &mut BTreeSet::new(), &mut chain)?;
         Ok(chain)
@@ -75,7 +80,7 @@ impl Profiles {
     fn collect(
         &self,
         name: &str,
-        key: &str,
+        key: &[String],
         origin: &Origin,
         seen: &mut BTreeSet<String>,
         chain: &mut Vec<(String, Vec<Entry>)>,
@@ -91,7 +96,7 @@ impl Profiles {
         match (&own.extends, built_in) {
             (Some((base, _)), Some(built_in)) if base == name => add(built_in),
             (Some((base, origin)), _) => {
-                self.collect(base, &format!("profiles.{name}.extends"), origin, seen, chain)?
+                self.collect(base, &keys(["profiles", name, "extends"]), origin, seen, chain)?
             }
             (None, Some(built_in)) => add(built_in),
             (None, None) => {}
@@ -100,9 +105,11 @@ impl Profiles {
         Ok(())
     }
 
-    fn unknown(&self, name: &str, key: &str, origin: &Origin) -> craftx_core::Error {
-        let error = unusable(format!("there is no profile `{name}`"));
-        let error = error.with("key", format_args!("`{key}`")).with("source", origin);
-        suggesting(error, name, self.list().iter().map(|profile| profile.name.as_str()))
+    fn unknown(&self, name: &str, key: &[String], origin: &Origin) -> craftx_core::Error {
+        let rule = match is_name(name) {
+            true => format!("there is no profile `{name}`"),
+            false => "this is not the name of a profile".to_owned(),
+        };
+        suggesting(wrong(rule, key, origin), name, self.list().iter().map(|profile| profile.name.as_str()))
     }
 }

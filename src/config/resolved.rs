@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use craftx_core::{Error, Registry, Result, Stack, StackConfig};
 use serde_json::{Map, Value};
 
-use super::entry::{Entry, wrong};
+use super::entry::{Entry, keys, wrong};
 use super::file::{self, File};
 use super::merged::Merged;
 use super::parts::Parts;
 use super::profiles::{DEFAULT, Profiles};
-use super::variables::{Variables, variable_of};
+use super::variables::{self, Variables, variable_of};
 use super::{Config, FileChoice, Origin, guide};
 
 /// The file, the profiles and the variables, before a profile is chosen.
@@ -40,9 +40,9 @@ impl Sources {
     /// Says who named a file that cannot be read.
     fn named_by(error: Error, config: &Config) -> Error {
         let by_variable = !matches!(config.file, FileChoice::This(_))
-            && config.variables.iter().any(|(name, _)| name == "CRAFTX_CONFIG");
+            && config.variables.iter().any(|(name, _)| name == variables::CONFIG);
         match by_variable && error.get("file").is_some() {
-            true => error.with("source", "variable `CRAFTX_CONFIG`"),
+            true => error.with("source", Origin::Variable { name: variables::CONFIG.to_owned() }),
             false => error,
         }
     }
@@ -51,14 +51,14 @@ impl Sources {
     fn profile(&self, config: &Config) -> Result<Option<(String, Origin)>> {
         let by_variable = || {
             let name = self.variables.profile.clone()?;
-            Some((name, Origin::Variable { name: "CRAFTX_PROFILE".to_owned() }))
+            Some((name, Origin::Variable { name: variables::PROFILE.to_owned() }))
         };
         let by_code = config.profile.clone().map(|name| (name, Origin::Code));
         let named = by_code.or_else(by_variable);
         match (named, self.profiles.file().own_stack()) {
             (Some((_, origin)), Some(backend)) => {
                 let rule = "a profile is named, and the file describes a stack of its own, which stands on none";
-                Err(wrong(rule, "profile", &origin).with("other", backend))
+                Err(wrong(rule, &keys(["profile"]), &origin).with("other", backend))
             }
             (None, Some(_)) => Ok(None),
             (Some(named), None) => Ok(Some(named)),
@@ -74,6 +74,8 @@ impl Sources {
 pub(super) struct Resolved<'a> {
     registry: &'a Registry,
     pub(super) profile: Option<(String, Origin)>,
+    /// Where the profile is described.
+    described: Option<Origin>,
     pub(super) merged: Merged,
     /// What counts: without the options that were inherited and belong to no part.
     pub(super) table: Map<String, Value>,
@@ -85,7 +87,7 @@ impl<'a> Resolved<'a> {
         let profile = sources.profile(config)?;
         let mut merged = Merged::default();
         if let Some((name, origin)) = &profile {
-            for (name, entries) in sources.profiles.chain(name, "profile", origin)? {
+            for (name, entries) in sources.profiles.chain(name, &keys(["profile"]), origin)? {
                 put(&mut merged, &entries)?;
                 // A profile must make sense by itself: nothing in it may wait for a stack that comes later.
                 Parts { merged: &merged, registry, binds: &|origin| origin.is_of(&name) }.of_the_stack()?;
@@ -96,7 +98,8 @@ impl<'a> Resolved<'a> {
         guide::apply(&mut merged, &sources.variables, registry)?;
         put(&mut merged, &config.overrides)?;
         let table = Parts { merged: &merged, registry, binds: &|origin| !origin.is_inherited() }.of_the_stack()?;
-        Ok(Self { registry, profile, merged, table })
+        let described = profile.as_ref().and_then(|(name, _)| sources.profiles.origin(name));
+        Ok(Self { registry, profile, described, merged, table })
     }
 
     pub(super) fn stack_config(&self) -> Result<StackConfig> {
@@ -114,7 +117,7 @@ impl<'a> Resolved<'a> {
         let Some(key) = error.get("key") else { return error };
         let path: Vec<String> = key.trim_matches('`').split('.').map(str::to_owned).collect();
         let missing = self.merged.get(&path).is_none();
-        let error = match self.responsible(&path) {
+        let error = match self.responsible(&path).or(self.described.as_ref()) {
             Some(origin) => error.with("source", origin),
             None => error,
         };

@@ -2,19 +2,19 @@
 
 use std::ffi::{OsStr, OsString};
 
-use craftx_core::{Error, Registry, Result};
+use craftx_core::{Error, Registry, Result, is_name, nearest};
 use serde_json::Value;
 
 use super::Origin;
-use super::entry::{Entry, suggesting, unusable};
+use super::entry::{Entry, shown, suggesting, unusable};
 
 /// What all variables begin with.
 const PREFIX: &str = "CRAFTX_";
 pub(super) const TYPE: &str = "CRAFTX_STORAGE_TYPE";
 pub(super) const DB_PATH: &str = "CRAFTX_DB_PATH";
 pub(super) const STORAGE_PATH: &str = "CRAFTX_STORAGE_PATH";
-const PROFILE: &str = "CRAFTX_PROFILE";
-const CONFIG: &str = "CRAFTX_CONFIG";
+pub(super) const PROFILE: &str = "CRAFTX_PROFILE";
+pub(super) const CONFIG: &str = "CRAFTX_CONFIG";
 pub(super) const BACKEND: &str = "CRAFTX_BACKEND";
 const LAYERS: &str = "CRAFTX_LAYERS";
 
@@ -64,7 +64,7 @@ impl Variables {
                 && other.path.starts_with(&one.path)
             {
                 let error = unusable("these variables contradict each other").with("source", &one.origin);
-                return Err(error.with("other", &other.origin).with("key", format_args!("`{}`", one.path.join("."))));
+                return Err(error.with("other", &other.origin).with("key", shown(&one.path)));
             }
         }
         Ok(found)
@@ -87,21 +87,24 @@ fn ours(name: &OsStr) -> Result<Option<(String, &str)>> {
 /// The key that a variable names.
 fn path(name: &str, rest: &str, registry: &Registry) -> Result<Vec<String>> {
     let parts: Vec<&str> = registry.schemes().chain(registry.layers()).chain(registry.missing()).collect();
-    let spelled = |segment: &str| {
-        let segment = segment.to_ascii_lowercase();
-        let part = parts.iter().find(|part| part.replace(['-', '+'], "_") == segment);
-        part.map_or(segment, |part| (*part).to_owned())
-    };
-    let path: Vec<String> = rest.split("__").map(spelled).collect();
+    let mut path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+    // The last one is the key of an option, the others may be names of parts.
+    for segment in path.iter_mut().rev().skip(1) {
+        if let Some(part) = parts.iter().find(|part| part.replace(['-', '+'], "_") == *segment) {
+            *segment = (*part).to_owned();
+        }
+    }
     let [first, others @ ..] = path.as_slice() else { return Err(about(name, "there is no such variable")) };
-    if rest.bytes().any(|byte| byte.is_ascii_lowercase()) || path.iter().any(String::is_empty) {
+    if rest.bytes().any(|byte| byte.is_ascii_lowercase()) || !path.iter().all(|key| is_name(key)) {
         return Err(about(name, "a variable is written as `CRAFTX_PART__KEY`, in capitals"));
     }
     let is_part = parts.contains(&first.as_str());
     match (first.as_str(), others) {
         ("backend" | "layers", []) => Ok(path),
-        (_, []) if is_part => Err(about(name, "this names a part and no key of it"))
-            .map_err(|error| error.with("nearest", format_args!("`{name}__KEY`"))),
+        (_, []) if is_part => {
+            let error = about(name, "this names a part and no key of it");
+            Err(error.with("nearest", format_args!("`{name}__KEY`")))
+        }
         (_, [_, ..]) if is_part => Ok(path),
         _ => Err(unknown(name, rest, &parts)),
     }
@@ -112,7 +115,7 @@ fn unknown(name: &str, rest: &str, parts: &[&str]) -> Error {
     let error = about(name, "there is no such variable");
     let names: Vec<String> = parts.iter().map(|part| part.replace(['-', '+'], "_").to_ascii_uppercase()).collect();
     if let Some((first, key)) = rest.split_once("__") {
-        return match craftx_core::nearest(first, names.iter().map(String::as_str)) {
+        return match nearest(first, names.iter().map(String::as_str)) {
             Some(part) => error.with("nearest", format_args!("`{PREFIX}{part}__{key}`")),
             None => suggesting(error, first, parts.iter().copied()),
         };

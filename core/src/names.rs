@@ -1,15 +1,62 @@
-//! The known name that was probably meant.
+//! Names in configurations: which may be shown, and which was probably meant.
+
+/// Whether text looks like the name of a part, a profile or a key. What does not may be a secret that was typed into the
+/// wrong place, so errors quote only what does.
+///
+/// ```
+/// use craftx_core::is_name;
+/// assert!(is_name("max_wal_bytes") && is_name("process-crash"));
+/// assert!(!is_name("postgres://user:hunter2@host"));
+/// ```
+pub fn is_name(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b))
+}
+
+/// A key as errors show it, its parts separated by dots.
+pub(crate) fn shown_key(path: &[String]) -> String {
+    let parts: Vec<_> = path.iter().map(|part| if is_name(part) { part.as_str() } else { "…" }).collect();
+    format!("`{}`", parts.join("."))
+}
+
+/// A URL without what may be secret in it: who the user is, with which password, and the values of options.
+///
+/// ```
+/// use craftx_core::shown_url;
+/// assert_eq!(shown_url("s3://user:hunter2@host/path?token=hunter2"), "s3://…@host/path?…");
+/// assert_eq!(shown_url("chat_logs"), "chat_logs");
+/// ```
+pub fn shown_url(url: &str) -> String {
+    // A password may hold a `?`, so the user is taken out first.
+    let (user, rest) = match url.rsplit_once('@') {
+        Some((before, rest)) => {
+            (before.split_once("://").map_or_else(|| "…@".to_owned(), |(scheme, _)| format!("{scheme}://…@")), rest)
+        }
+        None => (String::new(), url),
+    };
+    match rest.split_once('?') {
+        Some((path, _)) => format!("{user}{path}?…"),
+        None => format!("{user}{rest}"),
+    }
+}
 
 /// The one of `known` that `name` was probably meant to be, if any is so near: up to a third of its characters may be
-/// wrong, missing, added or swapped with their neighbour. Case, `-` and `_` make no difference.
+/// wrong, missing, added or swapped with their neighbour, or it is the beginning of one alone. Case, `-` and `_` make no
+/// difference.
 ///
 /// ```
 /// use craftx_core::nearest;
 /// assert_eq!(nearest("durabilty", ["path", "durability"]), Some("durability"));
+/// assert_eq!(nearest("dur", ["path", "durability"]), Some("durability"));
 /// assert_eq!(nearest("colour", ["path", "durability"]), None);
 /// ```
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let meant = letters(name);
+    let (meant, known) = (letters(name), known.into_iter().collect::<Vec<_>>());
+    let begun: Vec<_> = known.iter().filter(|candidate| letters(candidate).starts_with(&meant)).collect();
+    if let [only] = begun.as_slice()
+        && meant.len() > 2
+    {
+        return Some(only);
+    }
     let enough = (meant.len().div_ceil(3)).max(1);
     let measured = known.into_iter().map(|candidate| (distance(&meant, &letters(candidate)), candidate));
     measured.filter(|(distance, _)| *distance <= enough).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
@@ -53,6 +100,19 @@ mod tests {
         {
             assert_eq!(of(a, b), expected, "{a} {b}");
             assert_eq!(of(b, a), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn nothing_before_the_last_at_and_after_the_first_question_mark_is_shown() {
+        for (url, shown) in [
+            ("sqlite:a.db", "sqlite:a.db"),
+            ("sqlite:a.db?key=x", "sqlite:a.db?…"),
+            ("pg://u:p@ss?word@host/db?a=b", "pg://…@host/db?…"),
+            ("pg:u:p@host", "…@host"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_url(url), shown);
         }
     }
 

@@ -1,0 +1,115 @@
+//! The guide's three variables on each of the guide's profiles.
+
+use craftx::Config;
+
+use crate::support::{Folder, setting};
+
+const PROFILES: [&str; 4] = ["development", "production_sqlite", "production_hybrid", "cloud_ready"];
+
+/// The key that a variable sets on each profile; nothing where it is an error.
+fn keys(variables: &[(&'static str, &'static str)], named: &str) -> [Option<String>; 4] {
+    PROFILES.map(|profile| {
+        let config = Folder::empty().config(variables).profile(profile);
+        let settings = config.origins().ok()?;
+        let origin = format!("variable `{named}`");
+        let set: Vec<_> = settings.into_iter().filter(|setting| setting.origin.to_string() == origin).collect();
+        assert_eq!(set.len(), 1, "{profile}: {set:?}");
+        assert_eq!(set[0].value, "\"here\"");
+        set.into_iter().next().map(|setting| setting.key)
+    })
+}
+
+fn said(profile: &str, variables: &[(&str, &str)]) -> String {
+    let error = Folder::empty().config(variables).profile(profile).check().unwrap_err();
+    error.to_string()
+}
+
+#[test]
+fn db_path_is_the_path_of_the_sqlite_store() {
+    let found = keys(&[("CRAFTX_DB_PATH", "here")], "CRAFTX_DB_PATH");
+    let expected = [None, Some("sqlite.path"), Some("hybrid.primary.sqlite.path"), None];
+    assert_eq!(found.each_ref().map(Option::as_deref), expected);
+    assert_eq!(
+        said("development", &[("CRAFTX_DB_PATH", "here")]),
+        "configure: this means the path of a `sqlite` store, and the stack has none, source: variable \
+         `CRAFTX_DB_PATH`, chosen_by: built-in profile `development`"
+    );
+}
+
+#[test]
+fn storage_path_is_the_path_of_the_json_store() {
+    let found = keys(&[("CRAFTX_STORAGE_PATH", "here")], "CRAFTX_STORAGE_PATH");
+    let expected =
+        [Some("json.path"), None, Some("hybrid.secondary.0.json.path"), Some("hybrid.secondary.0.json.path")];
+    assert_eq!(found.each_ref().map(Option::as_deref), expected);
+}
+
+#[test]
+fn a_type_changes_a_profile_with_one_store() {
+    let chosen = |profile: &str, variables: &[(&str, &str)]| {
+        let config = Folder::empty().config(variables).profile(profile);
+        config.check().unwrap();
+        let backend = setting(&config, "backend").unwrap().0;
+        let path = ["json.path", "sqlite.path"].iter().find_map(|key| setting(&config, key)).map(|(path, _)| path);
+        (backend, path.unwrap_or_default())
+    };
+    let both = |backend: &str, path: &str| (format!("\"{backend}\""), format!("\"{path}\""));
+    let sqlite = ("CRAFTX_STORAGE_TYPE", "sqlite");
+    assert_eq!(chosen("development", &[sqlite]), both("sqlite", "craftx.db"), "the guide's default");
+    assert_eq!(chosen("development", &[sqlite, ("CRAFTX_DB_PATH", "mine.db")]), both("sqlite", "mine.db"));
+    assert_eq!(chosen("production_sqlite", &[sqlite]), both("sqlite", "craftx_production.db"));
+    assert_eq!(chosen("production_sqlite", &[("CRAFTX_STORAGE_TYPE", "JSON")]), both("json", "chat_logs"));
+    assert_eq!(chosen("production_sqlite", &[("CRAFTX_STORAGE_TYPE", "memory")]).0, "\"memory\"");
+}
+
+#[test]
+fn a_type_never_drops_redundancy() {
+    for profile in ["production_hybrid", "cloud_ready"] {
+        for kind in ["sqlite", "json", "memory"] {
+            assert_eq!(
+                said(profile, &[("CRAFTX_STORAGE_TYPE", kind), ("CRAFTX_DB_PATH", "a.db")]),
+                format!(
+                    "configure: this would silently drop the other copies of the data; choose a profile with one store, \
+                     source: variable `CRAFTX_STORAGE_TYPE`, backend: `hybrid`, chosen_by: built-in profile `{profile}`"
+                )
+            );
+        }
+    }
+    let hybrid = [("CRAFTX_STORAGE_TYPE", "hybrid")];
+    assert!(Folder::empty().config(&hybrid).profile("production_hybrid").check().is_ok());
+    for profile in ["development", "production_sqlite"] {
+        assert!(
+            said(profile, &hybrid).contains("this needs a profile with several stores, such as `production_hybrid`")
+        );
+    }
+}
+
+#[test]
+fn a_path_that_could_mean_two_stores_is_an_error() {
+    let toml = "profile = 'production_hybrid'\n[[hybrid.secondary]]\nbackend = 'sqlite'\n[hybrid.secondary.sqlite]\npath = 'copy.db'\n";
+    let error = Folder::with(toml).config(&[("CRAFTX_DB_PATH", "a.db")]).check().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "configure: the stack has several `sqlite` stores, and this does not say which, source: variable \
+         `CRAFTX_DB_PATH`, keys: `hybrid.primary.sqlite.path`, `hybrid.secondary.0.sqlite.path`"
+    );
+}
+
+#[test]
+fn parts_that_do_not_exist_yet_are_named_and_nothing_is_opened_in_their_place() {
+    for profile in ["production_hybrid", "cloud_ready"] {
+        assert_eq!(
+            Config::new().profile(profile).check().unwrap_err().to_string(),
+            format!(
+                "configure: the scheme `hybrid` needs the package `craftx-failover`, which comes with a later release, \
+                 key: `backend`, source: built-in profile `{profile}`"
+            )
+        );
+    }
+    // With a composite of one's own, what is missing inside of it is named.
+    assert_eq!(
+        said("cloud_ready", &[]),
+        "configure: the scheme `s3` needs the package `craftx-object`, which comes with a later release, \
+         key: `hybrid.primary.backend`, source: built-in profile `cloud_ready`"
+    );
+}
