@@ -68,7 +68,7 @@ pub use layer::{Layer, Slot};
 pub use location::Location;
 pub use memory::Memory;
 pub use message::{Content, Message, Metadata};
-pub use names::{is_name, nearest};
+pub use names::{is_name, nearest, shown_url};
 pub use part::Part;
 pub use random::{random_bits, random_id};
 pub use record::{Digest, Encoded, FORMAT_VERSION, Grant, Record};

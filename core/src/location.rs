@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Error, ErrorKind, Result, options};
+use crate::{Error, ErrorKind, Result, options, shown_url};
 
 /// Where a store is and how it shall be opened, as written in a URL.
 ///
@@ -31,8 +31,9 @@ impl Location {
     /// [`ErrorKind::ConfigInvalid`] if it has no scheme, an option is not of the form `key=value`, or something is given
     /// twice.
     pub fn parse(url: &str) -> Result<Self> {
-        let wrong =
-            |rule: &'static str| Error::new(ErrorKind::ConfigInvalid, rule).during("open").with("url", mask(url));
+        let wrong = |rule: &'static str| {
+            Error::new(ErrorKind::ConfigInvalid, rule).during("open").with("url", format_args!("`{}`", shown_url(url)))
+        };
         let (scheme, rest) = url
             .split_once(':')
             .ok_or_else(|| wrong("a store is written as `scheme:path`, such as `json:chat_logs`"))?;
@@ -96,18 +97,53 @@ fn scalar(text: &str) -> Value {
     }
 }
 
-/// The URL without what may be secret: user information and the values of options.
-fn mask(url: &str) -> String {
-    let (before, query) = url.split_once('?').unwrap_or((url, ""));
-    let shown = match (before.split_once("://"), before.rfind('@')) {
-        (Some((scheme, _)), Some(at)) => format!("{scheme}://…{}", before.get(at..).unwrap_or_default()),
-        _ => before.to_owned(),
-    };
-    if query.is_empty() { format!("`{shown}`") } else { format!("`{shown}?…`") }
-}
-
 impl std::fmt::Debug for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&mask(&format!("{}:{}", self.scheme, self.path)))
+        write!(f, "`{}:{}`", self.scheme, shown_url(&self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read")]
+    struct Config {
+        path: String,
+        readers: Option<u8>,
+    }
+
+    fn refused(url: &str) -> String {
+        Location::parse(url).and_then(|location| location.config::<Config>()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_wrong_option_is_named_and_its_value_is_not_quoted() {
+        for (url, said) in [
+            ("a:b?readers=canary", "open: this must be a whole number, not text, key: `readers`, scheme: `a`"),
+            ("a:b?readers=256", "open: this number is out of range, key: `readers`, scheme: `a`"),
+            ("a:b?reader=canary", "open: there is no such key, key: `reader`, nearest: `readers`, scheme: `a`"),
+            ("a:", "open: a key is missing, key: `path`, scheme: `a`"),
+            ("a:b?path=c", "open: the path is given twice, url: `a:b?…`"),
+            ("a:b?x=1&x=2", "open: an option is given twice, url: `a:b?…`, option: `x`"),
+            ("a://user:canary@host?x", "open: an option is written as `key=value`, url: `a://…@host?…`"),
+        ] {
+            assert_eq!(refused(url), said);
+        }
+    }
+
+    #[test]
+    fn a_path_of_digits_is_a_path() {
+        for (url, path) in [("a:2024", "2024"), ("a:true", "true"), ("a:007", "007"), ("a://x/y", "x/y")] {
+            assert_eq!(Location::parse(url).unwrap().config::<Config>().unwrap().path, path);
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!("{:?}", Location::parse("a://user:canary@host?key=canary").unwrap());
+        assert_eq!(shown, "`a:…@host`");
     }
 }

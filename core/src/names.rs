@@ -18,6 +18,27 @@ pub(crate) fn shown_key(path: &[String]) -> String {
     format!("`{}`", parts.join("."))
 }
 
+/// A URL without what may be secret in it: who the user is, with which password, and the values of options.
+///
+/// ```
+/// use craftx_core::shown_url;
+/// assert_eq!(shown_url("s3://user:hunter2@host/path?token=hunter2"), "s3://…@host/path?…");
+/// assert_eq!(shown_url("chat_logs"), "chat_logs");
+/// ```
+pub fn shown_url(url: &str) -> String {
+    // A password may hold a `?`, so the user is taken out first.
+    let (user, rest) = match url.rsplit_once('@') {
+        Some((before, rest)) => {
+            (before.split_once("://").map_or_else(|| "…@".to_owned(), |(scheme, _)| format!("{scheme}://…@")), rest)
+        }
+        None => (String::new(), url),
+    };
+    match rest.split_once('?') {
+        Some((path, _)) => format!("{user}{path}?…"),
+        None => format!("{user}{rest}"),
+    }
+}
+
 /// The one of `known` that `name` was probably meant to be, if any is so near: up to a third of its characters may be
 /// wrong, missing, added or swapped with their neighbour, or it is the beginning of one alone. Case, `-` and `_` make no
 /// difference.
@@ -79,6 +100,19 @@ mod tests {
         {
             assert_eq!(of(a, b), expected, "{a} {b}");
             assert_eq!(of(b, a), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn nothing_before_the_last_at_and_after_the_first_question_mark_is_shown() {
+        for (url, shown) in [
+            ("sqlite:a.db", "sqlite:a.db"),
+            ("sqlite:a.db?key=x", "sqlite:a.db?…"),
+            ("pg://u:p@ss?word@host/db?a=b", "pg://…@host/db?…"),
+            ("pg:u:p@host", "…@host"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_url(url), shown);
         }
     }
 

@@ -18,9 +18,9 @@ use crate::{Error, ErrorKind, Result, nearest};
 /// Where text is asked for, a whole number or a boolean is its spelling: URLs and environment variables cannot say
 /// which they mean.
 pub(crate) fn read<C: DeserializeOwned>(table: impl Into<Value>) -> Result<C> {
-    let path = RefCell::new(Vec::new());
-    let traced = Traced { value: table.into(), path: &path };
-    C::deserialize(traced).map_err(|wrong| wrong.at(path.into_inner()))
+    let (table, path) = (table.into(), RefCell::new(Vec::new()));
+    let traced = Traced { value: table.clone(), path: &path };
+    C::deserialize(traced).map_err(|wrong| wrong.without_values(&table).at(path.into_inner()))
 }
 
 /// A value that knows its keys. The path is that of the value which is being read; an error leaves it there.
@@ -42,11 +42,6 @@ impl<'a> Traced<'a> {
     }
 }
 
-/// Calls the visitor with text; what the visitor says of it never quotes it.
-fn visit_text<'de, V: Visitor<'de>>(text: String, visitor: V) -> Result<V::Value, Wrong> {
-    visitor.visit_string(text.clone()).map_err(|wrong: Wrong| wrong.without(&text))
-}
-
 impl<'de> Deserializer<'de> for Traced<'_> {
     type Error = Wrong;
 
@@ -60,7 +55,7 @@ impl<'de> Deserializer<'de> for Traced<'_> {
                 (_, _, Some(number)) => visitor.visit_f64(number),
                 _ => Err(de::Error::custom("the number cannot be held exactly")),
             },
-            Value::String(text) => visit_text(text, visitor),
+            Value::String(text) => visitor.visit_string(text),
             Value::Array(items) => visitor.visit_seq(Items { items: items.into_iter(), index: 0, path: self.path }),
             Value::Object(members) => visitor.visit_map(Members::new(members, self.path)),
         }
@@ -68,8 +63,8 @@ impl<'de> Deserializer<'de> for Traced<'_> {
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self.value {
-            Value::Bool(value) => visit_text(value.to_string(), visitor),
-            Value::Number(number) if !number.is_f64() => visit_text(number.to_string(), visitor),
+            Value::Bool(value) => visitor.visit_string(value.to_string()),
+            Value::Number(number) if !number.is_f64() => visitor.visit_string(number.to_string()),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -84,6 +79,19 @@ impl<'de> Deserializer<'de> for Traced<'_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
         visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        match self.value {
+            // Serde would take a list for the fields without their names.
+            Value::Array(_) => Err(de::Error::invalid_type(Unexpected::Seq, &"a table")),
+            _ => self.deserialize_any(visitor),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -101,7 +109,7 @@ impl<'de> Deserializer<'de> for Traced<'_> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char bytes byte_buf unit unit_struct seq tuple tuple_struct map
-        struct identifier ignored_any
+        identifier ignored_any
     }
 }
 
@@ -166,12 +174,23 @@ impl Wrong {
         Self { rule: rule.into(), ..Self::default() }
     }
 
-    /// Takes out the value, if someone else has quoted it.
-    fn without(mut self, value: &str) -> Self {
-        if self.foreign && value.len() > 2 {
-            let escaped = format!("{value:?}");
-            let escaped = escaped.trim_matches('"');
-            self.rule = self.rule.replace(value, "…").replace(escaped, "…");
+    /// Takes out every text of the table that somebody else may have quoted.
+    fn without_values(mut self, table: &Value) -> Self {
+        let mut rest = if self.foreign { vec![table] } else { Vec::new() };
+        let mut texts = Vec::new();
+        while let Some(value) = rest.pop() {
+            match value {
+                Value::String(text) if text.len() > 2 => texts.push(text.as_str()),
+                Value::Array(items) => rest.extend(items),
+                Value::Object(members) => rest.extend(members.values()),
+                _ => {}
+            }
+        }
+        // The longest first: a shorter one may be a part of it.
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        for text in texts {
+            let escaped = format!("{text:?}");
+            self.rule = self.rule.replace(text, "…").replace(escaped.trim_matches('"'), "…");
         }
         self
     }
@@ -273,3 +292,102 @@ impl fmt::Display for Wrong {
 }
 
 impl std::error::Error for Wrong {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "kebab-case")]
+    enum Choice {
+        First,
+        Second { depth: u32 },
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Table {
+        number: i16,
+        ratio: f32,
+        flag: bool,
+        text: String,
+        maybe: Option<u32>,
+        choice: Option<Choice>,
+        list: Vec<u8>,
+        pair: (u8, u8),
+        map: BTreeMap<String, u8>,
+        inner: Inner,
+        address: Option<std::net::IpAddr>,
+        anything: Value,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    struct Inner {
+        name: String,
+    }
+
+    fn said(table: Value) -> String {
+        read::<Table>(table).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_shape_is_read() {
+        let table: Table = read(json!({
+            "number": -32768, "ratio": 0.5, "flag": false, "text": 2024, "maybe": null, "choice": "first",
+            "list": [1, 2], "pair": [3, 4], "map": { "a": 1 }, "inner": { "name": true }, "address": "::1",
+            "anything": { "a": [1.5, null] },
+        }))
+        .unwrap();
+        assert_eq!((table.number, table.ratio, table.flag, table.maybe), (-32768, 0.5, false, None));
+        assert_eq!((table.text.as_str(), table.inner.name.as_str()), ("2024", "true"));
+        assert_eq!(
+            (table.choice, table.list, table.pair, table.map.len()),
+            (Some(Choice::First), vec![1, 2], (3, 4), 1)
+        );
+        assert_eq!(table.anything, json!({ "a": [1.5, null] }));
+        let nested: Table = read(json!({ "choice": { "second": { "depth": 2 } }, "maybe": 3 })).unwrap();
+        assert_eq!((nested.choice, nested.maybe), (Some(Choice::Second { depth: 2 }), Some(3)));
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_named_and_no_value_is_quoted() {
+        for (table, expected) in [
+            (json!({ "number": 32768 }), "this number is out of range, key: `number`"),
+            (json!({ "number": 1.5 }), "this must be a whole number, not a number, key: `number`"),
+            (json!({ "ratio": "canary" }), "this must be a number, not text, key: `ratio`"),
+            (json!({ "flag": "canary" }), "this must be a boolean, not text, key: `flag`"),
+            (json!({ "text": ["canary"] }), "this must be a string, not a list, key: `text`"),
+            (json!({ "maybe": {} }), "this must be a whole number, not a table, key: `maybe`"),
+            (json!({ "choice": "frist" }), "this must be `first` or `second`, key: `choice`, nearest: `first`"),
+            (json!({ "choice": 5 }), "this must be one of its names, not a number, key: `choice`"),
+            (json!({ "choice": { "second": {} } }), "a key is missing, key: `choice.second.depth`"),
+            (json!({ "list": [1, 2, 256] }), "this number is out of range, key: `list.2`"),
+            (json!({ "map": { "canary@x": "y" } }), "this must be a whole number, not text, key: `map.…`"),
+            (json!({ "inner": {} }), "a key is missing, key: `inner.name`"),
+            (json!({ "inner": "canary" }), "this must be a table, not text, key: `inner`"),
+            (json!({ "address": "canary" }), "invalid IP address syntax, key: `address`"),
+            (json!({ "falg": 1 }), "there is no such key, key: `falg`, nearest: `flag`"),
+            (json!(["canary"]), "this must be a table, not a list"),
+        ] {
+            assert_eq!(said(table), expected);
+        }
+    }
+
+    #[test]
+    fn a_value_that_somebody_else_quotes_is_taken_out() {
+        #[derive(Debug)]
+        struct Loud;
+        impl<'de> Deserialize<'de> for Loud {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Err(de::Error::custom(format!("{text} and {text:?} are wrong")))
+            }
+        }
+        let table = json!({ "key": "can\"ary", "other": "can" });
+        let error = read::<BTreeMap<String, Loud>>(table).unwrap_err();
+        assert_eq!(error.to_string(), "… and \"…\" are wrong, key: `key`");
+    }
+}

@@ -54,7 +54,7 @@ impl<'a> Part<'a> {
     }
 
     /// Builds a stack that is described among the options of a composite backend, under `key`, such as `primary` or
-    /// `secondary.0`. Does no I/O.
+    /// `secondary.0`. Does no I/O. Only stacks may have an option named `backend`: configurations tell them by it.
     ///
     /// # Errors
     /// As [`Registry::build_stack`], with the key of the option below `key`.

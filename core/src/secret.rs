@@ -28,8 +28,8 @@ enum Place {
     File(PathBuf),
 }
 
-/// What a place of a secret looks like.
-const RULE: &str = "a secret is not written here; write where it is, as `env:NAME` or `file:PATH`";
+/// What has to stand in a configuration.
+const EXPECTED: &str = "where the secret is, `env:NAME` or `file:PATH`, and not the secret itself";
 
 impl Secret {
     /// Reads `env:NAME` or `file:PATH`. Does no I/O.
@@ -42,7 +42,7 @@ impl Secret {
             Some(("file", path)) if !path.is_empty() && !path.contains(['\0', '\n']) => Some(Place::File(path.into())),
             _ => None,
         };
-        place.map(Self).ok_or_else(|| Error::new(ErrorKind::ConfigInvalid, RULE))
+        place.map(Self).ok_or_else(|| Error::new(ErrorKind::ConfigInvalid, format!("this must be {EXPECTED}")))
     }
 
     /// Reads the secret. A file's last end of line does not belong to it. Blocks while it reads a file.
@@ -50,20 +50,19 @@ impl Secret {
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] naming the variable or the file, if it is not there, empty or no UTF-8.
     pub fn resolve(&self) -> Result<SecretString> {
-        let (found, whole) = match &self.0 {
-            Place::Variable(name) => (std::env::var(name).map_err(|_| "the variable is not set, or no UTF-8"), true),
-            Place::File(path) => {
-                (std::fs::read_to_string(path).map_err(|_| "the file cannot be read, or is no UTF-8"), false)
-            }
+        let found = match &self.0 {
+            Place::Variable(name) => std::env::var(name).map_err(|_| "the variable is not set, or no UTF-8"),
+            Place::File(path) => std::fs::read_to_string(path)
+                .map(without_end_of_line)
+                .map_err(|_| "the file cannot be read, or is no UTF-8"),
         };
-        let secret = found.map(|text| SecretString::new(if whole { text } else { without_end_of_line(text) }));
-        match secret {
-            Ok(secret) if secret.expose().is_empty() => Err("it is empty"),
-            other => other,
-        }
-        .map_err(|why| {
-            Error::new(ErrorKind::ConfigInvalid, format!("there is no secret: {why}"))
-                .with("secret", format_args!("`{self}`"))
+        let secret = match found {
+            Ok(text) if text.is_empty() => Err("it is empty"),
+            other => other.map(SecretString::new),
+        };
+        secret.map_err(|why| {
+            let error = Error::new(ErrorKind::ConfigInvalid, format!("there is no secret: {why}"));
+            error.with("secret", format_args!("`{self}`"))
         })
     }
 }
@@ -103,8 +102,9 @@ impl fmt::Debug for Secret {
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Whatever else stands there is a secret too, and serde would quote it.
-        let text = String::deserialize(deserializer).map_err(|_| de::Error::custom(RULE))?;
-        Self::parse(&text).map_err(|_| de::Error::custom(RULE))
+        let wrong = || de::Error::invalid_value(de::Unexpected::Other("something else"), &EXPECTED);
+        let text = String::deserialize(deserializer).map_err(|_| wrong())?;
+        Self::parse(&text).map_err(|_| wrong())
     }
 }
 
@@ -153,5 +153,72 @@ impl fmt::Debug for SecretString {
 impl fmt::Display for SecretString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn only_the_place_of_a_secret_is_read_and_nothing_is_quoted() {
+        let read = |value| options::read::<BTreeMap<String, Secret>>(json!({ "key": value }));
+        for fine in ["env:A_1", "file:/run/secrets/key", "file:C:\\key"] {
+            let secret = read(json!(fine)).unwrap().remove("key").unwrap();
+            assert_eq!((secret.to_string().as_str(), json!(secret)), (fine, json!(fine)));
+            assert_eq!(format!("{secret:?}"), format!("Secret({fine})"));
+        }
+        let wrong = [
+            json!("canary"),
+            json!("env:canary-1"),
+            json!("env:1canary"),
+            json!("env:"),
+            json!("file:"),
+            json!("file:a\ncanary"),
+        ];
+        for value in wrong.into_iter().chain([
+            json!(""),
+            json!("vault:canary"),
+            json!(12345),
+            json!(true),
+            json!(["canary"]),
+            json!(null),
+        ]) {
+            let error = read(value).unwrap_err();
+            assert_eq!(error.to_string(), format!("this must be {EXPECTED}, key: `key`"));
+        }
+    }
+
+    #[test]
+    fn a_secret_is_read_from_a_file_without_its_end_of_line() {
+        let folder = std::env::temp_dir().join(format!("craftx-secret-{}", crate::random_id()));
+        let reads = |content: &[u8]| {
+            std::fs::write(&folder, content).unwrap();
+            Secret::parse(&format!("file:{}", folder.display())).unwrap().resolve()
+        };
+        for (content, secret) in
+            [("hunter2", "hunter2"), ("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a ")]
+        {
+            assert_eq!(reads(content.as_bytes()).unwrap().expose(), secret);
+        }
+        for content in [b"".as_slice(), b"\n", b"can\xffary"] {
+            let error = reads(content).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+            assert!(error.get("secret").unwrap().starts_with("`file:") && !format!("{error:?}").contains("ary"));
+        }
+        std::fs::remove_file(&folder).unwrap();
+        assert!(Secret::parse(&format!("file:{}", folder.display())).unwrap().resolve().is_err());
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_named() {
+        let error = Secret::parse("env:CRAFTX_TEST_NOT_SET").unwrap().resolve().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no secret: the variable is not set, or no UTF-8, secret: `env:CRAFTX_TEST_NOT_SET`"
+        );
     }
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::{Location, Result, is_name, nearest, options};
+use crate::{Result, is_name, nearest, options};
 
 /// What a stack is made of: a backend, layers, and a table of options for each of them.
 ///
@@ -69,15 +68,6 @@ impl StackConfig {
     }
 }
 
-impl From<&Location> for StackConfig {
-    /// The backend of the scheme, with path and options as its table, and no layers.
-    fn from(location: &Location) -> Self {
-        let mut config = Self::new(location.scheme());
-        config.options.insert(location.scheme().to_owned(), location.table().clone());
-        config
-    }
-}
-
 impl<'de> Deserialize<'de> for StackConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Table;
@@ -127,18 +117,6 @@ impl<'de> DeserializeSeed<'de> for OptionsOf<'_> {
 
 /// The keys of a stack that name no part.
 const KEYS: &[&str] = &["backend", "layers"];
-
-impl Serialize for StackConfig {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = serializer.serialize_map(None)?;
-        members.serialize_entry("backend", &self.backend)?;
-        members.serialize_entry("layers", &self.layers)?;
-        for (part, table) in &self.options {
-            members.serialize_entry(part, table)?;
-        }
-        members.end()
-    }
-}
 
 impl fmt::Debug for StackConfig {
     /// Shows names and no value of an option.

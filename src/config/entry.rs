@@ -1,6 +1,6 @@
 //! What each source says: one value under one key.
 
-use craftx_core::{Error, ErrorKind, is_name, nearest};
+use craftx_core::{Error, ErrorKind, Result, is_name, nearest};
 use serde_json::Value;
 
 use super::Origin;
@@ -24,22 +24,22 @@ pub(super) fn wrong(rule: impl Into<String>, path: &[String], origin: &Origin) -
     unusable(rule).with("key", shown(path)).with("source", origin)
 }
 
-/// A key as errors show it. What does not look like a name may be a secret in the wrong place.
+/// A key as errors show it.
 pub(super) fn shown(path: &[String]) -> String {
-    format!("`{}`", key_of(path))
-}
-
-/// A key, its parts separated by dots.
-pub(super) fn key_of(path: &[String]) -> String {
-    let parts: Vec<_> = path.iter().map(|part| if is_name(part) { part.as_str() } else { MASK }).collect();
-    parts.join(".")
+    format!("`{}`", path.join("."))
 }
 
 /// What is shown in place of what may be secret.
 pub(super) const MASK: &str = "…";
 
-/// The rule for names and keys.
-pub(super) const NO_NAME: &str = "a name consists of up to 40 letters, digits, `_`, `-` and `+`";
+/// Refuses a key that does not look like one. It may be a secret in the wrong place, so it is not shown.
+pub(super) fn check_names(path: &[String], origin: &Origin) -> Result<()> {
+    if path.iter().all(|key| is_name(key)) {
+        return Ok(());
+    }
+    let masked: Vec<_> = path.iter().map(|key| if is_name(key) { key.clone() } else { MASK.to_owned() }).collect();
+    Err(wrong("a name consists of up to 40 letters, digits, `_`, `-` and `+`", &masked, origin))
+}
 
 /// The path of a key.
 pub(super) fn keys<const N: usize>(path: [&str; N]) -> Vec<String> {

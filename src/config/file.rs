@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use craftx_core::{Result, is_name};
+use craftx_core::Result;
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Origin;
-use super::entry::{Entry, NO_NAME, keys, suggesting, unusable, wrong};
+use super::entry::{Entry, check_names, keys, suggesting, unusable, wrong};
 
 /// What a file says.
 #[derive(Clone, Default)]
@@ -101,9 +101,7 @@ impl Reader<'_> {
 
     fn profile(&self, name: &Key<'_>, value: &DeValue<'_>) -> Result<FileProfile> {
         let (origin, name) = (self.origin(name.span().start, Some(name.get_ref())), name.get_ref());
-        if !is_name(name) {
-            return Err(wrong(NO_NAME, &keys(["profiles", name]), &origin));
-        }
+        check_names(&keys(["profiles", name]), &origin)?;
         let DeValue::Table(table) = value else {
             return Err(wrong("this must be a table", &keys(["profiles", name]), &origin));
         };
@@ -206,7 +204,8 @@ fn scalar(value: &DeValue<'_>) -> Result<Value, &'static str> {
 
 /// The file `craftx.toml` of a folder, if it has one.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
-    let path = folder.join("craftx.toml");
+    let name = Path::new("craftx.toml");
+    let path = if folder == Path::new(".") { name.to_owned() } else { folder.join(name) };
     // A link that leads nowhere is there, and an error when it is read.
     path.symlink_metadata().is_ok().then_some(path)
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use craftx_core::{Result, is_name};
-use figment::value::{Dict, Num, Tag, Value as Tagged};
+use craftx_core::Result;
+use figment::value::{Dict, Empty, Num, Tag, Value as Tagged};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::{Map, Value};
 
 use super::Origin;
-use super::entry::{Entry, NO_NAME, unusable, wrong};
+use super::entry::{Entry, check_names, unusable, wrong};
 
 /// All sources put over each other. Tables are merged, everything else replaces what it lies over.
 #[derive(Clone, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Merged {
     figment: Figment,
     /// Each value carries the tag of the entry that set it.
     origins: BTreeMap<Tag, Origin>,
+    /// A table carries the tag of what was put into it last, so where it begins is kept here.
+    tables: BTreeMap<Vec<String>, Origin>,
 }
 
 /// One entry as a source for figment, so that each value has a tag of its own.
@@ -35,8 +37,9 @@ impl Merged {
     /// Puts an entry over what is there. A list is replaced as a whole, or one of its items is named by its number.
     pub(super) fn put(&mut self, entry: Entry) -> Result<()> {
         let Entry { path, value, origin } = entry;
-        if !path.iter().all(|key| is_name(key)) {
-            return Err(wrong(NO_NAME, &path, &origin));
+        check_names(&path, &origin)?;
+        if value.as_object().is_some_and(Map::is_empty) {
+            self.tables.insert(path.clone(), origin.clone());
         }
         let mut root = self.root()?;
         let leaf = match list_on_the_way(&root, &path) {
@@ -48,6 +51,7 @@ impl Merged {
                 nested(list, find(&root, list).cloned().unwrap_or_else(|| Tagged::from(Vec::<Tagged>::new())))
             }
         };
+        // A key has at least one part, so this is a table.
         let Tagged::Dict(_, leaf) = leaf else { return Ok(()) };
         self.figment = std::mem::take(&mut self.figment).merge(Leaf(leaf));
         if let Some(value) = find(&self.root()?, &path) {
@@ -69,7 +73,11 @@ impl Merged {
 
     /// Where the value under a key came from.
     pub(super) fn origin(&self, path: &[String]) -> Option<&Origin> {
-        self.origins.get(&find(&self.root().ok()?, path)?.tag())
+        let root = self.root().ok()?;
+        match (find(&root, path)?, self.tables.get(path)) {
+            (Tagged::Dict(..), Some(origin)) => Some(origin),
+            (value, _) => self.origins.get(&value.tag()),
+        }
     }
 
     /// Everything.
@@ -125,7 +133,7 @@ fn nested(path: &[String], value: Tagged) -> Tagged {
 
 fn tagged(value: Value) -> Tagged {
     match value {
-        Value::Null => Tagged::from(Dict::new()),
+        Value::Null => Empty::None.into(),
         Value::Bool(value) => value.into(),
         Value::Number(number) => match (number.as_i64(), number.as_u64()) {
             (Some(number), _) => number.into(),
@@ -143,12 +151,11 @@ fn plain(value: &Tagged) -> Value {
         Tagged::String(_, text) => Value::String(text.clone()),
         Tagged::Char(_, letter) => Value::String(letter.to_string()),
         Tagged::Bool(_, value) => Value::Bool(*value),
-        Tagged::Num(_, number) => match (*number, number.to_i128()) {
-            (Num::F64(number), _) => number.into(),
-            (_, Some(number)) => i64::try_from(number).map(Value::from).unwrap_or(Value::Null),
-            (_, None) => number.to_u128().and_then(|number| u64::try_from(number).ok()).into(),
-        },
-        Tagged::Empty(..) => Value::Null,
+        Tagged::Num(_, Num::I64(number)) => (*number).into(),
+        Tagged::Num(_, Num::U64(number)) => (*number).into(),
+        Tagged::Num(_, Num::F64(number)) => (*number).into(),
+        // No source has any other number.
+        Tagged::Num(..) | Tagged::Empty(..) => Value::Null,
         Tagged::Dict(_, table) => {
             table.iter().map(|(key, value)| (key.clone(), plain(value))).collect::<Map<_, _>>().into()
         }

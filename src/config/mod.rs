@@ -24,7 +24,7 @@ pub use profiles::{ProfileInfo, list_profiles};
 pub use recommend::{Recommendation, recommend};
 pub use setting::Setting;
 
-use entry::{Entry, MASK, key_of};
+use entry::{Entry, MASK};
 use resolved::{Resolved, Sources};
 
 use crate::Storage;
@@ -159,7 +159,7 @@ impl Config {
         Resolved::new(self, &Sources::read(self)?)?.stack_config()
     }
 
-    /// Every value that counts, and where it came from. Secrets are masked; as long as [`Config::check`] fails, so is
+    /// Every value that was given and counts, and where it came from; defaults of parts are not among them. Secrets are masked; as long as [`Config::check`] fails, so is
     /// all text but paths and the names of parts.
     ///
     /// # Errors
@@ -205,11 +205,9 @@ impl Default for Config {
 impl fmt::Debug for Config {
     /// Shows no value of an option and of no variable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let overrides: Vec<_> = self.overrides.iter().map(|entry| key_of(&entry.path)).collect();
         f.debug_struct("Config")
             .field("profile", &self.profile.as_deref().map(|name| if is_name(name) { name } else { MASK }))
             .field("file", &self.file)
-            .field("overrides", &overrides)
             .field("registry", &self.registry)
             .finish_non_exhaustive()
     }
@@ -221,6 +219,17 @@ impl Storage {
     ///
     /// # Errors
     /// As [`Config::check`] and [`Storage::open`].
+    ///
+    /// ```standalone_crate
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # std::env::set_current_dir(folder.path()).unwrap();
+    /// let storage = craftx::Storage::from_profile("production_sqlite").await?;
+    /// assert_eq!(storage.status().await?.scheme, "sqlite");
+    /// assert!(std::path::Path::new("craftx_production.db").is_file());
+    /// # Ok::<(), craftx::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn from_profile(name: &str) -> Result<Self> {
         Config::from_env().profile(name).open().await
     }

@@ -4,6 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// Where a value of a configuration came from.
+///
+/// ```
+/// use craftx::{Config, Origin};
+/// let settings = Config::new().variables([("CRAFTX_JSON__PATH", "logs")]).origins()?;
+/// let path = settings.iter().find(|setting| setting.key == "json.path").unwrap();
+/// assert_eq!(path.origin, Origin::Variable { name: "CRAFTX_JSON__PATH".to_owned() });
+/// assert_eq!(path.origin.to_string(), "variable `CRAFTX_JSON__PATH`");
+/// # Ok::<(), craftx::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {

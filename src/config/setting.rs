@@ -1,13 +1,20 @@
 //! Every value of a configuration, with its origin, and without secrets.
 
-use craftx_core::{Secret, is_name};
+use craftx_core::{Secret, is_name, shown_url};
 use serde_json::Value;
 
 use super::Origin;
-use super::entry::{MASK, key_of};
+use super::entry::MASK;
 use super::resolved::Resolved;
 
 /// One value of a configuration: its key, the value as it may be shown, and where it came from.
+///
+/// ```
+/// let settings = craftx::Config::new().set("json.path", "logs").origins()?;
+/// let shown: Vec<_> = settings.iter().map(|s| format!("{} = {} ({})", s.key, s.value, s.origin)).collect();
+/// assert_eq!(shown[2], "json.path = \"logs\" (code)");
+/// # Ok::<(), craftx::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setting {
@@ -23,7 +30,7 @@ pub struct Setting {
 const SECRET: [&str; 9] =
     ["secret", "password", "passwd", "passphrase", "token", "credential", "key", "auth", "signature"];
 
-/// Every value that counts. `valid` tells whether all parts have accepted their options: as long as they have not, text
+/// Every value that was given and counts. `valid` tells whether all parts have accepted their options: as long as they have not, text
 /// may stand where it was not meant to stand, and only paths and names are shown.
 pub(super) fn settings(resolved: &Resolved<'_>, valid: bool) -> Vec<Setting> {
     let mut found = Vec::new();
@@ -59,7 +66,7 @@ impl Collector<'_> {
             _ => {
                 let origin = self.resolved.merged.origin(&self.path).unwrap_or(&Origin::Default).clone();
                 let value = shown(&self.path, value, self.valid);
-                self.found.push(Setting { key: key_of(&self.path), value, origin });
+                self.found.push(Setting { key: self.path.join("."), value, origin });
             }
         }
     }
@@ -83,7 +90,7 @@ fn shown(path: &[String], value: &Value, valid: bool) -> String {
             });
             Value::Array(items.collect()).to_string()
         }
-        _ if is_secret(key) => Value::from(MASK).to_string(),
+        _ if !valid && is_secret(key) => Value::from(MASK).to_string(),
         other => other.to_string(),
     }
 }
@@ -98,22 +105,10 @@ fn shown_text(key: &str, text: &str, valid: bool) -> String {
         "path" => true,
         key => valid && !is_secret(key),
     };
-    if may_be_shown { without_user(text) } else { MASK.to_owned() }
+    if may_be_shown { shown_url(text) } else { MASK.to_owned() }
 }
 
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     SECRET.iter().any(|word| key.contains(word))
-}
-
-/// A URL without the user and the password, and without its query, where tokens are found.
-fn without_user(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, rest) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or_else(|| authority.to_owned(), |(_, host)| format!("{MASK}@{host}"));
-    match rest.split_once('?') {
-        Some((path, _)) => format!("{scheme}://{host}{path}?{MASK}"),
-        None => format!("{scheme}://{host}{rest}"),
-    }
 }

@@ -87,12 +87,13 @@ fn ours(name: &OsStr) -> Result<Option<(String, &str)>> {
 /// The key that a variable names.
 fn path(name: &str, rest: &str, registry: &Registry) -> Result<Vec<String>> {
     let parts: Vec<&str> = registry.schemes().chain(registry.layers()).chain(registry.missing()).collect();
-    let spelled = |segment: &str| {
-        let segment = segment.to_ascii_lowercase();
-        let part = parts.iter().find(|part| part.replace(['-', '+'], "_") == segment);
-        part.map_or(segment, |part| (*part).to_owned())
-    };
-    let path: Vec<String> = rest.split("__").map(spelled).collect();
+    let mut path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+    // The last one is the key of an option, the others may be names of parts.
+    for segment in path.iter_mut().rev().skip(1) {
+        if let Some(part) = parts.iter().find(|part| part.replace(['-', '+'], "_") == *segment) {
+            *segment = (*part).to_owned();
+        }
+    }
     let [first, others @ ..] = path.as_slice() else { return Err(about(name, "there is no such variable")) };
     if rest.bytes().any(|byte| byte.is_ascii_lowercase()) || !path.iter().all(|key| is_name(key)) {
         return Err(about(name, "a variable is written as `CRAFTX_PART__KEY`, in capitals"));
@@ -100,8 +101,10 @@ fn path(name: &str, rest: &str, registry: &Registry) -> Result<Vec<String>> {
     let is_part = parts.contains(&first.as_str());
     match (first.as_str(), others) {
         ("backend" | "layers", []) => Ok(path),
-        (_, []) if is_part => Err(about(name, "this names a part and no key of it"))
-            .map_err(|error| error.with("nearest", format_args!("`{name}__KEY`"))),
+        (_, []) if is_part => {
+            let error = about(name, "this names a part and no key of it");
+            Err(error.with("nearest", format_args!("`{name}__KEY`")))
+        }
         (_, [_, ..]) if is_part => Ok(path),
         _ => Err(unknown(name, rest, &parts)),
     }

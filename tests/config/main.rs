@@ -1,7 +1,15 @@
 //! Configuration: which source wins, and what is said of what is wrong.
 #![cfg(all(feature = "config", feature = "json", feature = "sqlite"))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
 
+mod documentation;
 mod guide;
 mod opening;
 mod precedence;

@@ -151,6 +151,33 @@ fn lists_are_replaced_as_a_whole_and_their_items_are_named_by_number() {
 }
 
 #[test]
+fn a_variable_can_add_an_item_to_a_list() {
+    let variables = [
+        ("CRAFTX_PROFILE", "production_hybrid"),
+        ("CRAFTX_HYBRID__SECONDARY__1__BACKEND", "sqlite"),
+        ("CRAFTX_HYBRID__SECONDARY__1__SQLITE__PATH", "third.db"),
+    ];
+    let config = Folder::empty().config(&variables);
+    config.check().unwrap();
+    assert_eq!(setting(&config, "hybrid.secondary.0.json.path").unwrap().0, "\"chat_logs_backup\"");
+    assert_eq!(setting(&config, "hybrid.secondary.1.sqlite.path").unwrap().0, "\"third.db\"");
+}
+
+#[test]
+fn numbers_of_every_size_arrive_as_they_were_given() {
+    let config = Config::new()
+        .set("validate.max_record_bytes", u64::MAX)
+        .set("validate.max_batch_bytes", i64::MAX)
+        .set("validate.max_keys", 0);
+    config.check().unwrap();
+    assert_eq!(setting(&config, "validate.max_record_bytes").unwrap().0, u64::MAX.to_string());
+    assert_eq!(setting(&config, "validate.max_batch_bytes").unwrap().0, i64::MAX.to_string());
+    assert_eq!(setting(&config, "validate.max_keys").unwrap().0, "0");
+    let error = Config::new().set("validate.max_keys", 1.5).check().unwrap_err();
+    assert_eq!(error.get("key"), Some("`validate.max_keys`"));
+}
+
+#[test]
 fn numbers_in_variables_can_be_text() {
     let config = Folder::empty().config(&[("CRAFTX_JSON__PATH", "2024"), ("CRAFTX_JSON__CACHE_ENTRIES", "2024")]);
     config.check().unwrap();

@@ -48,6 +48,21 @@ fn no_secret_is_shown_of_any_wrong_configuration() {
 }
 
 #[test]
+fn no_secret_is_shown_however_a_file_is_broken() {
+    let toml = "backend = 'bucket'\n[bucket]\nbucket = 'b'\nsecret_key = \"canary\"\n\
+                endpoint = 'https://user:canary@host/?token=canary'\n[validate]\nmax_batch = 1\n";
+    let folder = Folder::empty();
+    for at in 0..toml.len() {
+        let (before, after) = (&toml[..at], &toml[at + 1..]);
+        for broken in [before.to_owned(), format!("{before}{after}"), format!("{before}'{after}")] {
+            std::fs::write(folder.path("craftx.toml"), &broken).unwrap();
+            let shown = everything_shown(&folder.config(&[]));
+            assert!(!shown.contains("canary"), "{broken}");
+        }
+    }
+}
+
+#[test]
 fn no_secret_is_shown_of_a_valid_configuration() {
     let toml = "backend = 'bucket'\n[bucket]\nbucket = 'b'\nsecret_key = 'env:CRAFTX_TEST_SECRET'\n\
                 endpoint = 'https://user:canary@host:1/path?token=canary'\n";

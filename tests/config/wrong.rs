@@ -1,6 +1,6 @@
 //! What is said of wrong configurations, word for word: each names the key, where it came from, and the nearest known name.
 
-use craftx::{Config, ErrorKind};
+use craftx::{Config, ErrorKind, Registry};
 
 use crate::support::Folder;
 
@@ -82,7 +82,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         what: "a table with a typo",
         toml: "profile = 'production_sqlite'\n[sqltie]\npath = 'a.db'\n",
-        said: "configure: there is no such key, key: `sqltie`, source: `craftx.toml:3`, nearest: `sqlite`",
+        said: "configure: there is no such key, key: `sqltie`, source: `craftx.toml:2`, nearest: `sqlite`",
         ..NOTHING
     },
     Case {
@@ -101,6 +101,16 @@ pub(crate) const CASES: &[Case] = &[
         what: "a backend that this release does not have",
         toml: "backend = 'postgres'\n[postgres]\npassword = 'canary'\n",
         said: "configure: the scheme `postgres` needs the package `craftx-postgres`, which comes with a later release, key: `backend`, source: `craftx.toml:1`",
+        ..NOTHING
+    },
+    Case {
+        what: "a backend whose cargo feature is off",
+        code: |config| {
+            let mut registry = Registry::new();
+            registry.mention_missing("json", "the cargo feature `json`");
+            config.registry(registry)
+        },
+        said: "configure: the scheme `json` needs the cargo feature `json`, key: `backend`, source: built-in profile `development`",
         ..NOTHING
     },
     Case {
@@ -124,20 +134,20 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         what: "a secret in place of its place",
         toml: "backend = 'bucket'\n[bucket]\nbucket = 'b'\nsecret_key = 'canary'\n",
-        said: "configure: a secret is not written here; write where it is, as `env:NAME` or `file:PATH`, key: `bucket.secret_key`, source: `craftx.toml:4`",
+        said: "configure: this must be where the secret is, `env:NAME` or `file:PATH`, and not the secret itself, key: `bucket.secret_key`, source: `craftx.toml:4`",
         ..NOTHING
     },
     Case {
         what: "a secret that is a number",
         toml: "backend = 'bucket'\n[bucket]\nbucket = 'b'\nsecret_key = 20231123\n",
-        said: "configure: a secret is not written here; write where it is, as `env:NAME` or `file:PATH`, key: `bucket.secret_key`, source: `craftx.toml:4`",
+        said: "configure: this must be where the secret is, `env:NAME` or `file:PATH`, and not the secret itself, key: `bucket.secret_key`, source: `craftx.toml:4`",
         ..NOTHING
     },
     Case {
         what: "a secret in a list",
         variables: &[("CRAFTX_BUCKET__BUCKET", "b")],
         toml: "backend = 'bucket'\n[bucket]\nsecret_key = ['canary']\n",
-        said: "configure: a secret is not written here; write where it is, as `env:NAME` or `file:PATH`, key: `bucket.secret_key`, source: `craftx.toml:3`",
+        said: "configure: this must be where the secret is, `env:NAME` or `file:PATH`, and not the secret itself, key: `bucket.secret_key`, source: `craftx.toml:3`",
         ..NOTHING
     },
     Case {
@@ -409,4 +419,12 @@ fn variables_that_are_no_utf8_are_named() {
         assert_eq!(error.to_string(), format!("configure: {said}"));
     }
     Config::new().variables([(bad(b"OTHER_\xff"), bad(b"\xff"))]).check().unwrap();
+}
+
+#[test]
+fn a_file_may_begin_with_a_mark_and_have_the_line_ends_of_windows() {
+    let folder = Folder::with("\u{feff}profile = 'development'\r\n[json]\r\npaht = 'a'\r\n");
+    let error = folder.config(&[]).check().unwrap_err();
+    assert_eq!(error.get("key"), Some("`json.paht`"));
+    assert!(error.get("source").unwrap().ends_with("craftx.toml:3`"));
 }

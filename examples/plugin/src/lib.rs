@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{collections::BTreeMap, fs, fs::File, io, io::Write as _, path::Path, path::PathBuf};
 
-/// Adds the scheme `journal:PATH`.
+/// Adds the scheme `journal`: the URL `journal:PATH`, or the table `[journal]` of a configuration.
 pub fn register(registry: &mut Registry) {
     registry.register("journal", |part| Ok(Arc::new(Journal::new(part.config::<Config>()?.path))));
 }
 
-/// Where the journal is: the path of a URL, or the table `[journal]` of a configuration.
+/// The options, however they were given.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -161,7 +161,6 @@ impl Backend for Journal {
         Ok(())
     }
 }
-
 const HEADER: &str = "craftx-journal 1\t";
 /// The whole journal, with nothing in it that is dead.
 fn text(state: &State) -> String {
@@ -169,13 +168,11 @@ fn text(state: &State) -> String {
     let lines = written.map(|(key, (set, updated))| line(key, *updated, &set.to_records()));
     std::iter::once(format!("{HEADER}{}\n", state.id)).chain(lines).collect()
 }
-
 fn line<'a>((tenant, id): &(Tenant, SessionId), at: SystemTime, of: impl IntoIterator<Item = &'a Record>) -> String {
     let mut text = format!("{}\t{tenant}\t{id}", at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis());
     of.into_iter().for_each(|record| text.extend(["\t", record.encode().as_str()]));
     format!("{}\t{text}\n", checksum(&text))
 }
-
 fn parse(line: &str) -> Option<((Tenant, SessionId), SystemTime, Vec<Record>)> {
     let (_, rest) = line.split_once('\t').filter(|(sum, rest)| *sum == checksum(rest))?;
     let mut parts = rest.split('\t');
@@ -183,12 +180,10 @@ fn parse(line: &str) -> Option<((Tenant, SessionId), SystemTime, Vec<Record>)> {
     let key = (Tenant::new(parts.next()?).ok()?, SessionId::new(parts.next()?).ok()?);
     Some((key, updated, parts.map(Record::decode).collect::<Result<_>>().ok()?))
 }
-
 fn checksum(text: &str) -> String {
     let mix = |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3); // FNV-1a
     format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
 }
-
 /// Puts a new file in place of the old one: after a crash there is one or the other.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_extension("new");
@@ -196,7 +191,6 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&new, path)?;
     File::open(path.with_file_name("."))?.sync_all() // the folder
 }
-
 fn failed(error: io::Error) -> Error {
     let kind = if error.kind() == io::ErrorKind::StorageFull { ErrorKind::StorageFull } else { ErrorKind::Unavailable };
     Error::new(kind, "the journal cannot be read or written").because(error)

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use craftx_conformance::{Subject, conformance};
 use craftx_core::{
     Backend, Context, DynBackend, ErrorKind, Location, Message, MessageQuery, Prepare, Record, Registry, Role,
-    SessionId, Stamp, Tenant, WriteOptions,
+    SessionId, StackConfig, Stamp, Tenant, WriteOptions,
 };
 use craftx_example_plugin::Journal;
 use futures_executor::block_on;
+use serde_json::json;
 
 conformance!(journal, || async {
     let folder = tempfile::tempdir()?;
@@ -94,12 +95,27 @@ fn a_missing_journal_is_created_only_if_the_caller_says_so() {
 }
 
 #[test]
-fn the_registry_opens_it_by_its_scheme() {
+fn a_url_and_a_table_of_a_configuration_open_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut registry = Registry::new();
     craftx_example_plugin::register(&mut registry);
-    let url = format!("journal:{}", folder.path().join("a.journal").display());
-    let store = registry.build(&Location::parse(&url).unwrap()).unwrap();
-    block_on(store.prepare(&cx(), Prepare::Migrate)).unwrap();
-    assert_eq!(block_on(store.status(&cx())).unwrap().scheme, "journal");
+    let path = folder.path().join("a.journal").display().to_string();
+    let by_url = registry.build(&Location::parse(&format!("journal:{path}")).unwrap()).unwrap();
+    block_on(by_url.prepare(&cx(), Prepare::Migrate)).unwrap();
+    block_on(by_url.close(&cx())).unwrap();
+    let table = StackConfig::from_table(json!({ "backend": "journal", "journal": { "path": path } })).unwrap();
+    let by_table = registry.build_stack(&table).unwrap();
+    block_on(by_table.backend().prepare(&cx(), Prepare::Open)).unwrap();
+    assert_eq!(block_on(by_table.backend().status(&cx())).unwrap().scheme, "journal");
+}
+
+#[test]
+fn a_wrong_option_is_named() {
+    let mut registry = Registry::new();
+    craftx_example_plugin::register(&mut registry);
+    let wrong = StackConfig::new("journal").option("journal", "paht", "a.journal");
+    let error = registry.build_stack(&wrong).unwrap_err();
+    assert_eq!(error.to_string(), "configure: there is no such key, key: `journal.paht`, nearest: `path`");
+    let url = Location::parse("journal:a.journal?pth=b").unwrap();
+    assert_eq!(registry.build(&url).unwrap_err().get("nearest"), Some("`path`"));
 }

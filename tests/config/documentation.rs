@@ -1,0 +1,74 @@
+//! `docs/configuration.md` tells what is so.
+
+use craftx::json_backend::JsonConfig;
+use craftx::sqlite_backend::SqliteConfig;
+use craftx::{Limits, list_profiles};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::support::{Folder, setting};
+
+fn text() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).unwrap()
+}
+
+#[test]
+fn every_key_is_there_with_its_default() {
+    fn rows(part: &str, config: impl Serialize) -> Vec<String> {
+        let Value::Object(table) = serde_json::to_value(config).unwrap() else { panic!() };
+        let row = |(key, value): (&String, &Value)| match (part, key.as_str()) {
+            (_, "path") => format!("| `{part}.path` | required |"),
+            ("sqlite", "search") => "| `sqlite.search` | what the store says |".to_owned(),
+            _ => format!("| `{part}.{key}` | `{value}` |"),
+        };
+        table.iter().map(row).collect()
+    }
+    let text = text();
+    let keys = [
+        rows("json", JsonConfig::new("a")),
+        rows("sqlite", SqliteConfig::new("a").search(true)),
+        rows("validate", Limits::default()),
+    ];
+    for row in keys.concat() {
+        assert!(text.contains(&row), "{row}");
+    }
+    let documented = text
+        .lines()
+        .filter(|line| ["json.", "sqlite.", "validate."].iter().any(|part| line.starts_with(&format!("| `{part}"))))
+        .count();
+    assert_eq!(documented, keys.concat().len());
+}
+
+#[test]
+fn every_profile_is_there() {
+    for profile in list_profiles() {
+        let row = format!("| `{}` | {} |", profile.name, profile.description);
+        assert!(text().contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn every_file_that_is_shown_can_be_used() {
+    let text = text();
+    let files: Vec<_> = text.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
+    assert!(files.len() >= 4);
+    for file in &files {
+        let folder = Folder::with(file);
+        folder.config(&[]).check().unwrap_or_else(|error| panic!("{error}\n{file}"));
+    }
+    let mine = files.iter().find(|file| file.contains("[profiles.staging]")).unwrap();
+    let folder = Folder::with(mine);
+    let path = |profile: &str, key: &str| setting(&folder.config(&[]).profile(profile), key).unwrap().0;
+    assert_eq!(path("staging", "sqlite.path"), "\"/srv/staging/chats.db\"");
+    assert_eq!(path("development", "json.path"), "\"logs\"");
+}
+
+#[test]
+fn the_errors_that_are_shown_are_said() {
+    let text = text();
+    let shown: Vec<_> = text.lines().filter(|line| line.starts_with("configure: ")).collect();
+    let folder = Folder::with("backend = 'sqlite'\n[sqlite]\npath = 'a.db'\nreders = 2\n");
+    let typo = folder.text(&folder.config(&[]).check().unwrap_err());
+    let missing = craftx::Config::new().profile("production_hybrid").check().unwrap_err().to_string();
+    assert_eq!(shown, [typo, missing]);
+}
