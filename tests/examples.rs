@@ -30,7 +30,10 @@ fn run(name: &str) -> String {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["run", "--quiet", "--package", "craftx", "--all-features", "--example", name]);
-    command.arg("--manifest-path").arg(root().join("Cargo.toml")).current_dir(folder.path());
+    // This test is `TARGET/debug/deps/examples-…`.
+    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+    command.arg("--manifest-path").arg(root().join("Cargo.toml")).arg("--target-dir").arg(target);
+    command.current_dir(folder.path());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

@@ -38,6 +38,16 @@ fn the_book_is_made_of_the_docs_as_they_lie() {
 }
 
 #[test]
+fn every_kind_of_error_is_on_its_page() {
+    let source = std::fs::read_to_string(crate::workspace::root().join("core/src/error.rs")).unwrap();
+    let (_, names) = source.split_once("pub const fn as_str").unwrap();
+    let names = names.lines().take_while(|line| *line != "    }").filter_map(|line| line.split('"').nth(1));
+    let page = page("docs/guide/errors.md").text;
+    let missing: Vec<_> = names.clone().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(names.count() > 15 && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn a_page_that_is_missing_or_forgotten_is_found() {
     let pages = ["docs/a.md", "docs/guide/b.md"].map(str::to_owned).into();
     assert_none(&violations("[A](a.md)\n- [B](guide/b.md)\n", &pages));
