@@ -178,9 +178,10 @@ fn stored_key(conn: &Connection, sid: i64, key: &str) -> Sql<Option<Record>> {
     Ok(Some(Record::Session { stamp: stamp.0, set: BTreeMap::from([(key.to_owned(), value)]) }))
 }
 
-/// Some messages of a session: how they are read before they leave the index, and how they are deleted.
+/// Some messages of a session: how they are counted and read before they leave the index, and how they are deleted.
 #[derive(Clone, Copy)]
 struct Which {
+    count: &'static str,
     select: &'static str,
     delete: &'static str,
 }
@@ -188,6 +189,7 @@ struct Which {
 macro_rules! stored {
     ($condition:literal) => {
         Which {
+            count: concat!("SELECT count(*) FROM messages WHERE sid = ?1 AND variant = 0 AND ", $condition),
             select: concat!(
                 "SELECT seq, ",
                 body::columns!(),
@@ -354,10 +356,18 @@ impl<'c> Store<'c> {
         }
         let sid = self.row.sid;
         if let Some(index) = &mut self.index {
+            let mut count = self.conn.prepare_cached(which.count)?;
+            let many = index.is_many(count.query_row(params![sid, Bytes(up_to)], |row| row.get(0))?)?;
+            if many {
+                index.begin_many()?;
+            }
             let mut select = self.conn.prepare_cached(which.select)?;
             let mut rows = select.query(params![sid, Bytes(up_to)])?;
             while let Some(row) = rows.next()? {
                 index.remove(row.get(0)?, &Body::read(row, 1)?.message()?)?;
+            }
+            if many {
+                index.end_of_many()?;
             }
         }
         let mut delete = self.conn.prepare_cached(which.delete)?;
