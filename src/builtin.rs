@@ -1,10 +1,10 @@
-//! The schemes that this build of craftx can open.
+//! The backends and layers that this build of craftx has.
 
 use std::sync::Arc;
 
 use craftx_core::{Memory, Registry};
 
-/// A registry with `memory:` and every backend that was chosen by cargo features. Register plugins on top of it.
+/// A registry with `memory:` and every backend and layer that was chosen by cargo features. Register plugins on top of it.
 ///
 /// ```
 /// let registry = craftx::builtin();
@@ -20,14 +20,20 @@ pub fn builtin() -> Registry {
     craftx_json::register(&mut registry);
     #[cfg(feature = "sqlite")]
     craftx_sqlite::register(&mut registry);
-    for feature in ["json", "sqlite"] {
-        registry.mention_missing(feature, format!("the cargo feature `{feature}`"));
+    #[cfg(feature = "retry")]
+    craftx_retry::register(&mut registry);
+    for (name, feature) in FEATURES {
+        registry.mention_missing(*name, format!("the cargo feature `{feature}`"));
     }
     for (name, package) in LATER {
         registry.mention_missing(*name, format!("the package `{package}`, which comes with a later release"));
     }
     registry
 }
+
+/// Backends and layers, and the features that bring them.
+const FEATURES: &[(&str, &str)] =
+    &[("json", "json"), ("sqlite", "sqlite"), ("breaker", "retry"), ("retry", "retry"), ("timeout", "retry")];
 
 /// Backends and layers that configurations may name already, so that nothing else is used in their place.
 const LATER: &[(&str, &str)] = &[
@@ -39,9 +45,7 @@ const LATER: &[(&str, &str)] = &[
     ("observe", "craftx-observe"),
     ("postgres", "craftx-postgres"),
     ("redis", "craftx-redis"),
-    ("retry", "craftx-retry"),
     ("s3", "craftx-object"),
-    ("timeout", "craftx-retry"),
 ];
 
 #[derive(serde::Deserialize)]

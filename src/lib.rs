@@ -17,6 +17,8 @@ pub use conversation::{Conversation, conversation_json};
 pub use craftx_core::*;
 #[cfg(feature = "json")]
 pub use craftx_json as json_backend;
+#[cfg(feature = "retry")]
+pub use craftx_retry as retry_layer;
 #[cfg(feature = "sqlite")]
 pub use craftx_sqlite as sqlite_backend;
 pub use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};

@@ -139,6 +139,29 @@ async fn a_deleted_session_is_gone_and_can_begin_again() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_written_since_it_was_looked_at_is_not_deleted() {
+    for store in stores().await {
+        numbered(&store.storage, "s", 3).await;
+        let found = store.storage.session("s").await.unwrap().unwrap();
+        store.storage.append("s", NewMessage::user("late")).await.unwrap();
+        assert!(!store.storage.delete_session_unchanged(&found).await.unwrap(), "{}", store.name);
+        assert_eq!(store.storage.load_conversation("s").await.unwrap().len(), 4);
+        let found = store.storage.session("s").await.unwrap().unwrap();
+        assert!(store.storage.delete_session_unchanged(&found).await.unwrap());
+        assert!(store.storage.list_sessions().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn only_the_system_checks_the_medium() {
+    for store in stores().await {
+        numbered(&store.storage, "s", 3).await;
+        assert_eq!(store.storage.verify().await.unwrap_err().kind(), ErrorKind::PermissionDenied, "{}", store.name);
+        assert!(store.storage.for_caller(Caller::System).verify().await.unwrap().is_clean());
+    }
+}
+
+#[tokio::test]
 async fn an_append_that_did_not_see_a_clear_lives_all_the_same() {
     for store in stores().await {
         let now = SystemTime::now();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use craftx::{
     Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, DynBackend, Hit, Memory, MessageQuery,
-    Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant,
+    Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant, Verified,
     WriteOptions, Written, async_trait,
 };
 use futures_executor::block_on;
@@ -76,6 +76,10 @@ impl Backend for Through {
 
     async fn status(&self, cx: &Context) -> Result<Status> {
         self.0.status(cx).await
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        self.0.verify(cx).await
     }
 
     async fn close(&self, cx: &Context) -> Result<()> {

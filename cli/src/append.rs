@@ -2,15 +2,22 @@
 
 use std::io::Read;
 
-use craftx::{Error, NewMessage, Role, SessionId};
+use craftx::{Error, ErrorKind, NewMessage, Role, SessionId};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
-use crate::args::{Append, Global};
+use crate::args::Append;
 use crate::exit::{Exit, Failure};
+use crate::global::Global;
 use crate::output::Out;
+use crate::resolve;
 
 pub(crate) async fn run(global: &Global, append: Append) -> Result<Exit, Failure> {
-    let (session, role) = (SessionId::new(&append.session)?, Role::new(&append.role)?);
+    let (named, text) = match append.last {
+        true => (None, append.session),
+        false => (append.session.map(SessionId::new).transpose()?, append.text),
+    };
+    let role = Role::new(&append.role)?;
     let metadata = match &append.meta {
         None => serde_json::Map::new(),
         Some(text) => match craftx::json::parse(text).map_err(|error| error.with("option", "`--meta`"))? {
@@ -18,18 +25,25 @@ pub(crate) async fn run(global: &Global, append: Append) -> Result<Exit, Failure
             _ => return Err(Error::invalid("--meta", "must be a JSON object").into()),
         },
     };
-    let text = match append.text {
+    let text = match text {
         Some(text) if text != "-" => text,
-        _ => standard_input()?,
+        _ => standard_input().await?,
     };
     let mut message = NewMessage::new(role, text);
     message.metadata = metadata;
-    let storage = global.open().await?;
+    let (storage, session) = match named {
+        Some(session) => (global.open().await?, session),
+        None => {
+            let storage = global.open_to_change().await?;
+            let newest = resolve::newest(&storage).await?;
+            (storage, newest)
+        }
+    };
     let stored = storage.append(&session, message).await?;
     storage.close().await?;
     let mut out = Out::new();
     if global.json {
-        out.line(json!({"session": session, "id": stored.id}))?;
+        out.object(json!({"session": session, "id": stored.id}))?;
     } else {
         out.line(stored.id)?;
     }
@@ -37,8 +51,19 @@ pub(crate) async fn run(global: &Global, append: Append) -> Result<Exit, Failure
     Ok(Exit::Ok)
 }
 
-fn standard_input() -> Result<String, Failure> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|error| Failure::file("standard input", error))?;
-    Ok(text)
+/// Reads everything on a thread of its own, so that Ctrl-C is noticed while it waits.
+async fn standard_input() -> Result<String, Failure> {
+    let (send, receive) = oneshot::channel();
+    let read = move || {
+        let mut text = String::new();
+        let read = std::io::stdin().read_to_string(&mut text);
+        // Nobody waits for it any more if the command was interrupted.
+        let _ = send.send(read.map(|_| text));
+    };
+    let failed = |error| Failure::file("standard input", error);
+    std::thread::Builder::new().name("craftx-stdin".into()).spawn(read).map_err(failed)?;
+    match receive.await {
+        Ok(text) => text.map_err(failed),
+        Err(_) => Err(Error::new(ErrorKind::Unexpected, "the thread that reads standard input is gone").into()),
+    }
 }

@@ -3,50 +3,20 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use craftx::{ErrorKind, Result, Stamp, Storage, Tenant};
+use clap_complete::Shell;
+
+use crate::exit;
+use crate::global::Global;
+use crate::resolve::Named;
 
 /// Stores conversations of language models, in JSON files, SQLite, and more to come.
 #[derive(Debug, Parser)]
-#[command(name = "craftx", version, max_term_width = 100)]
+#[command(name = "craftx", version, max_term_width = 100, after_long_help = exit::help())]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Global {
-    /// Where the conversations are, such as `json:chat_logs` or `sqlite:craftx.db`
-    #[arg(long, global = true, value_name = "URL", default_value = "json:chat_logs")]
-    store: String,
-    /// The namespace of the sessions
-    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
-    tenant: Tenant,
-    /// Print JSON, one value a line
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-}
-
-impl Global {
-    /// The store, which is made if it is not there.
-    pub(crate) async fn open(&self) -> Result<Storage> {
-        Ok(Storage::open(&self.store).await?.for_tenant(self.tenant.clone()))
-    }
-
-    /// The store, which must be there and is not changed by opening it.
-    pub(crate) async fn open_existing(&self) -> Result<Storage> {
-        Ok(Storage::open_existing(&self.store).await?.for_tenant(self.tenant.clone()))
-    }
-
-    /// The store, which must be there and is upgraded if it is old, to change something in it.
-    pub(crate) async fn open_to_change(&self) -> Result<Storage> {
-        match Storage::open_existing(&self.store).await {
-            Err(error) if error.kind() != ErrorKind::SchemaTooOld => return Err(error),
-            _ => {}
-        }
-        self.open().await
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,20 +29,53 @@ pub(crate) enum Command {
     List(List),
     /// Find messages by what is said in them; any text is a legal query
     Search(Search),
-    /// Delete a session or a message, and erase it from the store
+    /// Delete a session, a message, or what is old, and erase it from the store
     Rm(Rm),
     /// Read conversations or records from files; a second time changes nothing
     Import(Import),
     /// Write sessions as records or conversations, one JSON value a line
     Export(Export),
+    /// Count sessions, messages and bytes, and name the largest sessions
+    Stats(Stats),
+    /// Tell what is known of the store
+    Status,
+    /// Check the store itself: read everything, and say what could not be checked
+    Doctor,
+    /// Tell whether the store has to be migrated
+    #[command(subcommand)]
+    Schema(Schema),
+    /// Show or check the configuration
+    #[command(subcommand)]
+    Config(Configuration),
+    /// List the profiles that `--profile` takes
+    Profiles,
+    /// Print what makes a shell complete the words of this command
+    Completions(Completions),
+    /// Print the manual
+    Man(Man),
+}
+
+/// Which session is meant.
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// The session, or a beginning of its name that no other one has
+    pub(crate) session: Option<String>,
+    /// The session that was written last
+    #[arg(long)]
+    pub(crate) last: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Append {
-    /// The session; made if it does not exist
-    pub(crate) session: String,
+    /// The session, made if it does not exist; with `--last` the text
+    #[arg(required_unless_present = "last")]
+    pub(crate) session: Option<String>,
     /// The text, kept byte for byte; `-` or nothing: standard input
     pub(crate) text: Option<String>,
+    /// To the session that was written last
+    #[arg(long, conflicts_with = "text")]
+    pub(crate) last: bool,
     /// Who speaks, such as `user`, `assistant`, `system` or `tool`
     #[arg(long, default_value = "user")]
     pub(crate) role: String,
@@ -83,14 +86,32 @@ pub(crate) struct Append {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Show {
-    /// The session
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) which: Which,
     /// Only the last N messages
-    #[arg(long, value_name = "N")]
-    pub(crate) last: Option<usize>,
-    /// Print the records of the messages as they are stored
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "message")]
+    pub(crate) tail: Option<usize>,
+    /// Only this message: its id, or a beginning that no other one has
+    #[arg(long, value_name = "ID")]
+    pub(crate) message: Option<Named>,
+    /// Clip and fold nothing, and show the metadata too
     #[arg(long)]
-    pub(crate) raw: bool,
+    pub(crate) full: bool,
+    /// In which form
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    pub(crate) format: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people: long texts are clipped, tool calls folded
+    Text,
+    /// Markdown, with nothing left out
+    Markdown,
+    /// One JSON object a message, as with `--json`
+    Json,
+    /// The records of the messages as they are stored
+    Raw,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -98,6 +119,9 @@ pub(crate) struct List {
     /// Only sessions whose names begin so
     #[arg(long)]
     pub(crate) prefix: Option<String>,
+    /// The session that was written last comes first
+    #[arg(long)]
+    pub(crate) recent: bool,
     /// At most N sessions
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -109,8 +133,11 @@ pub(crate) struct Search {
     #[arg(allow_hyphen_values = true)]
     pub(crate) query: String,
     /// Only in this session
-    #[arg(long)]
+    #[arg(long, conflicts_with = "last")]
     pub(crate) session: Option<String>,
+    /// Only in the session that was written last
+    #[arg(long)]
+    pub(crate) last: bool,
     /// Only messages of this role
     #[arg(long)]
     pub(crate) role: Option<String>,
@@ -121,11 +148,18 @@ pub(crate) struct Search {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Rm {
-    /// The session
-    pub(crate) session: String,
-    /// Only this message
-    #[arg(long, value_name = "ID")]
-    pub(crate) message: Option<Stamp>,
+    /// The session by its whole name: what is deleted is gone
+    #[arg(required_unless_present = "older_than")]
+    pub(crate) session: Option<String>,
+    /// Only this message: its id, or a beginning that no other one has
+    #[arg(long, value_name = "ID", requires = "session")]
+    pub(crate) message: Option<Named>,
+    /// All sessions that nobody wrote to for so long, such as `90d` or `6 months`
+    #[arg(long, value_name = "AGE", conflicts_with_all = ["session", "message"])]
+    pub(crate) older_than: Option<String>,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -141,7 +175,11 @@ pub(crate) struct Import {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Export {
     /// The sessions; none: all
+    #[arg(conflicts_with = "last")]
     pub(crate) sessions: Vec<String>,
+    /// Only the session that was written last
+    #[arg(long)]
+    pub(crate) last: bool,
     /// Write to this file instead of standard output; it appears when it is complete
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -156,4 +194,56 @@ pub(crate) enum Format {
     Records,
     /// One object a session, with `session_id` and `messages`
     Conversations,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Stats {
+    /// Name the N largest sessions
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) largest: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schema {
+    /// Tell the schema of the store, and whether a migration is pending
+    Status(SchemaStatus),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SchemaStatus {
+    /// Exit with 10 if a migration is pending
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Configuration {
+    /// Print every value that counts; secrets are masked
+    Show(ConfigShow),
+    /// Find out whether a store can be made of it, without touching the store
+    Check,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConfigShow {
+    /// Tell of each value where it came from
+    #[arg(long)]
+    pub(crate) origin: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Man {
+    /// The page of this command; none: the page of craftx itself
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+    /// Write all pages into this folder instead
+    #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+    pub(crate) dir: Option<PathBuf>,
 }

@@ -4,91 +4,89 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use craftx::{
-    Error, ErrorKind, Header, Include, Session, SessionId, SessionQuery, Storage, StreamExt, TryStreamExt,
-    conversation_json,
-};
+use craftx::{Header, Include, SessionId, SessionQuery, Storage, StreamExt, TryStreamExt, conversation_json};
+use serde_json::json;
 
-use crate::args::{Export, Format, Global};
-use crate::exit::{Exit, Failure};
-use crate::output;
+use crate::args::{Export, Format};
+use crate::exit::{Exit, Failure, Tally};
+use crate::global::Global;
+use crate::output::{self, Out};
+use crate::progress::Progress;
+use crate::resolve;
 
 pub(crate) async fn run(global: &Global, export: Export) -> Result<Exit, Failure> {
     let storage = global.open_existing().await?;
-    let mut target = Target::new(export.out.as_deref())?;
-    let failed = if export.sessions.is_empty() {
-        all(&storage, export.format, &mut target).await?
-    } else {
-        some(&storage, &export.sessions, export.format, &mut target).await?
-    };
+    let target = Target::new(export.out.as_deref())?;
+    let progress = Progress::new(global, "export", "sessions", None);
+    let mut exporter =
+        Exporter { storage: &storage, format: export.format, target, progress, tally: Tally::default(), sessions: 0 };
+    match (export.last, export.sessions.as_slice()) {
+        (true, _) => exporter.one(&resolve::newest(&storage).await?).await?,
+        (false, []) => exporter.all().await?,
+        (false, named) => exporter.some(named).await?,
+    }
     storage.close().await?;
+    let Exporter { target, tally, sessions, progress, .. } = exporter;
+    drop(progress);
     target.finish()?;
-    Ok(failed.unwrap_or(Exit::Ok))
-}
-
-async fn all(storage: &Storage, format: Format, target: &mut Target) -> Result<Option<Exit>, Failure> {
-    let include = match format {
-        Format::Records => Include::All,
-        Format::Conversations => Include::Live,
-    };
-    let mut sessions = storage.all_sessions(SessionQuery::new().include(include));
-    let mut failed = None;
-    while let Some(session) = sessions.next().await.transpose()? {
-        if !one(storage, &session.id, Some(&session), format, target).await? {
-            failed = Some(Exit::Partial);
-        }
+    if let (true, Some(path)) = (global.json, &export.out) {
+        let mut out = Out::new();
+        out.object(json!({"file": path, "sessions": sessions, "failed": tally.failed()}))?;
+        out.finish()?;
     }
-    Ok(failed)
+    Ok(tally.exit())
 }
 
-async fn some(
-    storage: &Storage,
-    names: &[String],
+struct Exporter<'a> {
+    storage: &'a Storage,
     format: Format,
-    target: &mut Target,
-) -> Result<Option<Exit>, Failure> {
-    let mut failed = 0;
-    for name in names {
-        let id = SessionId::new(name)?;
-        match storage.session(&id).await {
-            Ok(Some(session)) => failed += usize::from(!one(storage, &id, Some(&session), format, target).await?),
-            Ok(None) => {
-                failed += 1;
-                let error = Error::new(ErrorKind::NotFound, "there is no such session").during("export");
-                output::complain(error.with("session", format!("{id:?}")));
-            }
-            Err(error) => {
-                failed += 1;
-                output::complain(error);
+    target: Target,
+    progress: Progress,
+    tally: Tally,
+    sessions: u64,
+}
+
+impl Exporter<'_> {
+    async fn all(&mut self) -> Result<(), Failure> {
+        let include = match self.format {
+            Format::Records => Include::All,
+            Format::Conversations => Include::Live,
+        };
+        let mut sessions = self.storage.all_sessions(SessionQuery::new().include(include));
+        while let Some(session) = sessions.next().await.transpose()? {
+            self.one(&session.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn some(&mut self, names: &[String]) -> Result<(), Failure> {
+        for name in names {
+            match resolve::session(self.storage, name).await {
+                Ok(id) => self.one(&id).await?,
+                Err(error) => self.tally.fail(output::complain_of(&error.during("export"))),
             }
         }
+        Ok(())
     }
-    Ok(match failed {
-        0 => None,
-        failed if failed == names.len() => Some(Exit::NotFound),
-        _ => Some(Exit::Partial),
-    })
-}
 
-/// Writes one session; false if it cannot be read, which is told and does not stop the others.
-async fn one(
-    storage: &Storage,
-    id: &SessionId,
-    session: Option<&Session>,
-    format: Format,
-    target: &mut Target,
-) -> Result<bool, Failure> {
-    let written = match format {
-        Format::Records => records(storage, id, target).await,
-        Format::Conversations => conversation(storage, id, session, target).await,
-    };
-    match written {
-        Ok(()) => Ok(true),
-        Err(Failure::Store(error)) => {
-            output::complain(error.with("session", format!("{id:?}")));
-            Ok(false)
+    /// Writes one session. If it cannot be read, that is told and does not stop the others.
+    async fn one(&mut self, id: &SessionId) -> Result<(), Failure> {
+        let written = match self.format {
+            Format::Records => records(self.storage, id, &mut self.target).await,
+            Format::Conversations => conversation(self.storage, id, &mut self.target).await,
+        };
+        match written {
+            Ok(()) => {
+                self.tally.done(1);
+                self.sessions += 1;
+            }
+            Err(Failure::Store(error)) => {
+                self.tally.fail(output::complain_of(&error.with("session", format!("{id:?}"))));
+            }
+            Err(other) => return Err(other),
         }
-        Err(other) => Err(other),
+        self.progress.add(1);
+        Ok(())
     }
 }
 
@@ -101,21 +99,26 @@ async fn records(storage: &Storage, id: &SessionId, target: &mut Target) -> Resu
     Ok(())
 }
 
-async fn conversation(
-    storage: &Storage,
-    id: &SessionId,
-    session: Option<&Session>,
-    target: &mut Target,
-) -> Result<(), Failure> {
+async fn conversation(storage: &Storage, id: &SessionId, target: &mut Target) -> Result<(), Failure> {
     let messages: Vec<_> = storage.history(id).try_collect().await?;
-    let metadata = session.map(|session| session.metadata.clone()).unwrap_or_default();
+    let metadata = storage.session(id).await?.map(|session| session.metadata).unwrap_or_default();
     target.line(&conversation_json(id, &metadata, &messages).to_string())
 }
 
 /// Standard output, or a file that gets its name when it is complete.
 enum Target {
     Stdout(BufWriter<io::Stdout>),
-    File { writer: BufWriter<File>, partial: PathBuf, path: PathBuf },
+    File { writer: BufWriter<File>, partial: Partial, path: PathBuf },
+}
+
+/// A file that is not complete. It is removed when it is dropped.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // It is not there any more if it has got its name.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Target {
@@ -125,14 +128,14 @@ impl Target {
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         let file = File::create(&partial).map_err(|error| Failure::file(partial.display().to_string(), error))?;
-        Ok(Self::File { writer: BufWriter::new(file), partial, path: path.to_owned() })
+        Ok(Self::File { writer: BufWriter::new(file), partial: Partial(partial), path: path.to_owned() })
     }
 
     fn line(&mut self, line: &str) -> Result<(), Failure> {
         match self {
             Self::Stdout(writer) => writeln!(writer, "{line}").map_err(Failure::stdout),
-            Self::File { writer, partial, .. } => {
-                writeln!(writer, "{line}").map_err(|error| Failure::file(partial.display().to_string(), error))
+            Self::File { writer, path, .. } => {
+                writeln!(writer, "{line}").map_err(|error| Failure::file(path.display().to_string(), error))
             }
         }
     }
@@ -145,7 +148,7 @@ impl Target {
                     .into_inner()
                     .map_err(io::IntoInnerError::into_error)
                     .and_then(|file| file.sync_all())
-                    .and_then(|()| std::fs::rename(&partial, &path));
+                    .and_then(|()| std::fs::rename(&partial.0, &path));
                 done.map_err(|error| Failure::file(path.display().to_string(), error))
             }
         }

@@ -2,16 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use craftx::{Conversation, Error, ErrorKind, Line, Record, SessionId, Storage, StreamExt, Written};
 use futures_util::stream;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::args::{Global, Import};
-use crate::exit::{Exit, Failure};
+use crate::args::Import;
+use crate::exit::{Exit, Failure, Tally};
+use crate::global::Global;
 use crate::output::{self, Out};
+use crate::progress::Progress;
 
 /// A longer line is refused before it fills the memory.
 const MAX_LINE_BYTES: usize = 1 << 30;
@@ -23,14 +24,17 @@ const BATCH_BYTES: usize = 4 << 20;
 
 pub(crate) async fn run(global: &Global, import: Import) -> Result<Exit, Failure> {
     let storage = global.open().await?;
-    let mut importer = Importer { storage: &storage, restamp: import.restamp, report: Report::default() };
+    let progress = Progress::new(global, "import", "bytes", size(&import.files));
+    let report = Report::default();
+    let mut importer = Importer { storage: &storage, restamp: import.restamp, progress, report };
     for file in &import.files {
         importer.file(file).await;
     }
-    let report = importer.report;
+    let Importer { report, progress, .. } = importer;
+    drop(progress);
     storage.close().await?;
     report.tell(global)?;
-    Ok(report.exit())
+    Ok(report.tally.exit())
 }
 
 #[derive(Default)]
@@ -38,40 +42,34 @@ struct Report {
     applied: u64,
     known: u64,
     dead: u64,
-    failed: u64,
-    first_failure: Option<Exit>,
+    tally: Tally,
 }
 
 impl Report {
     fn add(&mut self, written: &Written) {
-        self.applied += u64::from(written.applied.unwrap_or(0));
-        self.known += u64::from(written.known.unwrap_or(0));
-        self.dead += u64::from(written.dead.unwrap_or(0));
+        let [applied, known, dead] = [written.applied, written.known, written.dead].map(|n| u64::from(n.unwrap_or(0)));
+        self.applied += applied;
+        self.known += known;
+        self.dead += dead;
+        self.tally.done(applied + known + dead);
     }
 
     fn fail(&mut self, at: &Place<'_>, error: &Error) {
-        output::complain(format_args!("{}:{}: {error}", at.file, at.line));
-        self.failed += 1;
-        self.first_failure.get_or_insert(Exit::from(error));
+        let exit = Exit::from(error);
+        output::complain(error.kind().as_str(), exit, format_args!("{}:{}: {error}", at.file, at.line));
+        self.tally.fail(exit);
     }
 
     fn tell(&self, global: &Global) -> Result<(), Failure> {
-        let Self { applied, known, dead, failed, .. } = self;
+        let Self { applied, known, dead, tally } = self;
+        let failed = tally.failed();
         if global.json {
             let mut out = Out::new();
-            out.line(json!({"applied": applied, "known": known, "dead": dead, "failed": failed}))?;
+            out.object(json!({"applied": applied, "known": known, "dead": dead, "failed": failed}))?;
             return out.finish();
         }
         output::say(format_args!("{applied} records applied, {known} known, {dead} dead, {failed} lines failed"));
         Ok(())
-    }
-
-    fn exit(&self) -> Exit {
-        match self.first_failure {
-            None => Exit::Ok,
-            Some(_) if self.applied + self.known + self.dead > 0 => Exit::Partial,
-            Some(failure) => failure,
-        }
     }
 }
 
@@ -85,6 +83,7 @@ struct Place<'a> {
 struct Importer<'a> {
     storage: &'a Storage,
     restamp: bool,
+    progress: Progress,
     report: Report,
 }
 
@@ -103,22 +102,15 @@ impl Importer<'_> {
     async fn file(&mut self, path: &Path) {
         let name = path.display().to_string();
         if let Err(error) = self.lines(path, &name).await {
-            output::complain(format_args!("{name}: {error}"));
-            self.report.failed += 1;
-            let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Other };
-            self.report.first_failure.get_or_insert(exit);
+            self.report.tally.fail(Failure::file(name, error).report());
         }
     }
 
     async fn lines(&mut self, path: &Path, name: &str) -> io::Result<()> {
-        let (mut reader, size): (Box<dyn BufRead>, u64) = if path == Path::new("-") {
-            (Box::new(io::stdin().lock()), 0)
-        } else {
-            let file = File::open(path)?;
-            let size = file.metadata()?.len();
-            (Box::new(BufReader::with_capacity(1 << 16, file)), size)
+        let mut reader: Box<dyn BufRead> = match path == Path::new("-") {
+            true => Box::new(io::stdin().lock()),
+            false => Box::new(BufReader::with_capacity(1 << 16, File::open(path)?)),
         };
-        let progress = progress(size);
         let mut pending = Pending::default();
         let mut line = Vec::new();
         let mut at = Place { file: name, line: 0 };
@@ -129,11 +121,10 @@ impl Importer<'_> {
             if read == 0 {
                 break;
             }
-            progress.inc(read as u64);
+            self.progress.add(read as u64);
             self.line(&line, at, &mut pending).await;
         }
         self.flush(name, &mut pending).await;
-        progress.finish_and_clear();
         Ok(())
     }
 
@@ -277,11 +268,8 @@ fn parse(line: &[u8]) -> Result<Option<Line>, Error> {
     if text.is_empty() { Ok(None) } else { Line::parse(text).map(Some) }
 }
 
-/// A bar on a terminal, nothing elsewhere.
-fn progress(size: u64) -> ProgressBar {
-    if size == 0 {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {eta}");
-    ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+/// How much there is to read; `None` if that is not known.
+fn size(files: &[PathBuf]) -> Option<u64> {
+    let size = |path: &PathBuf| std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
+    files.iter().map(size).sum()
 }

@@ -1,20 +1,25 @@
 //! `craftx search`.
 
-use craftx::{Hit, MAX_PAGE, Role, SearchQuery, SessionId, StreamExt};
+use anstyle::Style;
+use craftx::{Hit, MAX_PAGE, Role, SearchQuery, StreamExt};
 use serde_json::json;
 
-use crate::args::{Global, Search};
+use crate::args::Search;
 use crate::exit::{Exit, Failure};
+use crate::global::Global;
 use crate::output::{self, Out};
+use crate::resolve;
 
 pub(crate) async fn run(global: &Global, search: Search) -> Result<Exit, Failure> {
     let storage = global.open_existing().await?;
     let mut query = SearchQuery::new(search.query).limit(u32::try_from(search.limit).unwrap_or(MAX_PAGE));
-    if let Some(session) = search.session {
-        query = query.session(SessionId::new(session)?);
-    }
     if let Some(role) = search.role {
         query = query.role(Role::new(role)?);
+    }
+    match search.session {
+        Some(session) => query = query.session(resolve::session(&storage, &session).await?),
+        None if search.last => query = query.session(resolve::newest(&storage).await?),
+        None => {}
     }
     let mut hits = storage.search_all(query).take(search.limit);
     let mut out = Out::new();
@@ -29,7 +34,7 @@ pub(crate) async fn run(global: &Global, search: Search) -> Result<Exit, Failure
 fn print(out: &mut Out, global: &Global, hit: &Hit) -> Result<(), Failure> {
     if global.json {
         let marks: Vec<_> = hit.marks.iter().map(|mark| [mark.start, mark.end]).collect();
-        return out.line(json!({
+        return out.object(json!({
             "session": hit.session,
             "score": hit.score,
             "snippet": hit.snippet,
@@ -39,8 +44,10 @@ fn print(out: &mut Out, global: &Global, hit: &Hit) -> Result<(), Failure> {
     }
     // Of several words, none may stand in the message itself.
     let beside = if hit.marks.is_empty() { "  (beside a match)" } else { "" };
-    out.line(output::printable(&format!("{}  {}  {}{beside}", hit.session, hit.message.role, hit.message.id)))?;
-    out.line(output::printable(&marked(hit)).replace('\n', " "))?;
+    let session = out.styled(Style::new().bold(), &output::one_line(hit.session.as_str()));
+    let role = output::one_line(hit.message.role.as_str());
+    out.line(format_args!("{session}  {role}  {}{beside}", hit.message.id))?;
+    out.line(output::one_line(&marked(hit)))?;
     out.line("")
 }
 

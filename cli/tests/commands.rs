@@ -23,7 +23,7 @@ fn append_prints_the_id_and_show_prints_the_conversation() {
         let messages = json_lines(&place.ok(&["show", "s", "--json"]));
         assert_eq!(messages[0]["metadata"]["lang"], "ja");
         assert_eq!((&messages[1]["role"], &messages[1]["content"]), (&"assistant".into(), &"Hi!".into()));
-        let last = json_lines(&place.ok(&["show", "s", "--last", "1", "--raw"]));
+        let last = json_lines(&place.ok(&["show", "s", "-n", "1", "--format", "raw"]));
         assert_eq!((last.len(), &last[0]["record"]), (1, &"message".into()));
     }
 }
@@ -164,7 +164,7 @@ fn the_files_of_the_json_store_can_be_imported_as_they_are() {
         let file = std::fs::read_to_string(json.path().join(format!("chats/{session}.jsonl"))).unwrap();
         let run = sqlite.pipe(&["import", "-"], file.as_bytes());
         assert_eq!(run.code, 0, "{run:?}");
-        assert_eq!(sqlite.ok(&["show", session, "--raw"]), json.ok(&["show", session, "--raw"]));
+        assert_eq!(sqlite.ok(&["show", session, "--format", "raw"]), json.ok(&["show", session, "--format", "raw"]));
     }
 }
 

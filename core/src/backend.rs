@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     Capabilities, Changes, Compact, Compacted, Context, Cursor, Hit, MessageQuery, Messages, Page, Prepare, Record,
-    Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant, WriteOptions, Written,
+    Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant, Verified, WriteOptions, Written,
 };
 
 /// A backend behind a pointer: what layers wrap and stacks hold.
@@ -148,6 +148,21 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     /// May be dropped at any time.
     async fn status(&self, cx: &Context) -> Result<Status>;
+
+    /// Checks the medium itself, all tenants: reads what is stored and compares what can be compared. Changes nothing.
+    /// Only for [`Caller::System`](crate::Caller::System).
+    ///
+    /// Damage is an answer and not an error: every problem is told with its place, and one does not hide the others.
+    /// Takes as long as reading the whole store.
+    ///
+    /// # Errors
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for everybody else,
+    /// [`Timeout`](crate::ErrorKind::Timeout) if the deadline passes first, and those of a medium that cannot be read
+    /// at all.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    async fn verify(&self, cx: &Context) -> Result<Verified>;
 
     /// Waits for what is under way and lets go of the medium. May be called again.
     ///

@@ -3,13 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
+
+use crate::alarm::Alarm;
 
 /// Where craftx gets its time from.
 #[async_trait]
@@ -25,7 +27,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     async fn sleep(&self, duration: Duration);
 }
 
-/// The clock of this machine. Sleeping needs no async runtime.
+/// The clock of this machine. Sleeping needs no async runtime: one thread wakes all who sleep.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -38,20 +40,10 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
     async fn sleep(&self, duration: Duration) {
-        let alarm = Arc::new(Mutex::new(Alarm::default()));
-        let thread = {
-            let alarm = Arc::clone(&alarm);
-            std::thread::Builder::new().name("craftx-sleep".into()).spawn(move || {
-                std::thread::sleep(duration);
-                ring(&alarm);
-            })
-        };
-        if thread.is_err() {
-            // No thread is left: waiting here is late for others, but never wrong.
-            std::thread::sleep(duration);
-            return;
+        match Alarm::after(duration) {
+            Some(mut alarm) => poll_fn(|task| alarm.poll(task)).await,
+            None => std::future::pending().await,
         }
-        Ringing(alarm).await;
     }
 }
 
@@ -78,7 +70,7 @@ struct Manual {
 struct Sleeper {
     until: Instant,
     order: u64,
-    alarm: Arc<Mutex<Alarm>>,
+    nap: Arc<Mutex<Nap>>,
 }
 
 impl ManualClock {
@@ -94,7 +86,7 @@ impl ManualClock {
         manual.wall += by;
         while manual.sleepers.peek().is_some_and(|next| next.0.until <= manual.now) {
             if let Some(Reverse(sleeper)) = manual.sleepers.pop() {
-                ring(&sleeper.alarm);
+                ring(&sleeper.nap);
             }
         }
     }
@@ -120,17 +112,17 @@ impl Clock for ManualClock {
         lock(&self.0).wall
     }
     async fn sleep(&self, duration: Duration) {
-        let alarm = Arc::new(Mutex::new(Alarm::default()));
+        let nap = Arc::new(Mutex::new(Nap::default()));
         {
             let mut manual = lock(&self.0);
             manual.born += 1;
-            let sleeper = Sleeper { until: manual.now + duration, order: manual.born, alarm: Arc::clone(&alarm) };
+            let sleeper = Sleeper { until: manual.now + duration, order: manual.born, nap: Arc::clone(&nap) };
             if duration.is_zero() {
                 return;
             }
             manual.sleepers.push(Reverse(sleeper));
         }
-        Ringing(alarm).await;
+        Ringing(nap).await;
     }
 }
 
@@ -152,32 +144,32 @@ impl Ord for Sleeper {
 }
 
 #[derive(Default)]
-struct Alarm {
+struct Nap {
     rung: bool,
     waker: Option<Waker>,
 }
 
-fn ring(alarm: &Mutex<Alarm>) {
+fn ring(nap: &Mutex<Nap>) {
     let waker = {
-        let mut alarm = lock(alarm);
-        alarm.rung = true;
-        alarm.waker.take()
+        let mut nap = lock(nap);
+        nap.rung = true;
+        nap.waker.take()
     };
     if let Some(waker) = waker {
         waker.wake();
     }
 }
 
-struct Ringing(Arc<Mutex<Alarm>>);
+struct Ringing(Arc<Mutex<Nap>>);
 
 impl Future for Ringing {
     type Output = ();
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut alarm = lock(&self.0);
-        if alarm.rung {
+        let mut nap = lock(&self.0);
+        if nap.rung {
             return Poll::Ready(());
         }
-        alarm.waker = Some(cx.waker().clone());
+        nap.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }

@@ -31,7 +31,8 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
 /// Where in a stack a layer belongs, outermost first.
 ///
 /// Encryption lies outside cache and replication, so that replays carry identical ciphertext and neither ever sees
-/// plaintext; retry lies outside timeout, so that each try has its own.
+/// plaintext; retry lies outside timeout, so that each try has its own; a breaker lies outside both, so that what it
+/// counts has been tried, and what it refuses is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Slot {
@@ -47,6 +48,8 @@ pub enum Slot {
     Cache,
     /// Several stores as one.
     Replicate,
+    /// Stops asking a store that does not answer.
+    Break,
     /// Tries again.
     Retry,
     /// Gives up in time.
@@ -63,6 +66,7 @@ impl Slot {
             Self::Encrypt => "encrypt",
             Self::Cache => "cache",
             Self::Replicate => "replicate",
+            Self::Break => "break",
             Self::Retry => "retry",
             Self::Timeout => "timeout",
         }

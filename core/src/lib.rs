@@ -20,6 +20,8 @@
 //! # }).unwrap();
 //! ```
 
+mod alarm;
+mod around;
 mod backend;
 mod capabilities;
 mod clock;
@@ -50,7 +52,9 @@ mod text;
 mod time;
 pub mod union;
 mod validate;
+mod verified;
 
+pub use around::{Around, Operation, Surrounded};
 pub use async_trait::async_trait;
 pub use backend::{Backend, DynBackend};
 pub use capabilities::{Capabilities, Support};
@@ -81,3 +85,4 @@ pub use stamp::Stamp;
 pub use time::Time;
 pub use uuid::Uuid;
 pub use validate::{Limits, Validate};
+pub use verified::{Problem, Verified};

@@ -309,6 +309,9 @@ fn keys(set: Option<BTreeMap<String, Value>>, remove: Option<BTreeSet<String>>) 
             return Err(Error::new(ErrorKind::InvalidInput, "the record sets and removes the same key"));
         }
     }
+    if keys.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidInput, "the record sets and removes nothing"));
+    }
     Ok(Some(keys))
 }
 
@@ -441,6 +444,7 @@ mod tests {
             format!(r#"{{"v":1,"record":"cleared","id":"{id}","stamp":"{id}"}}"#),
             format!(r#"{{"v":1,"record":"acl","stamp":"{id}","grants":[]}}"#),
             format!(r#"{{"v":1,"record":"session","stamp":"{id}"}}"#),
+            format!(r#"{{"v":1,"record":"session","stamp":"{id}","set":{{}}}}"#),
             format!(r#"{{"v":1,"record":"session","stamp":"{id}","set":{{"a":"canary"}},"remove":["a"]}}"#),
             format!(r#"{{"record":"deleted","id":"{id}","stamp":"{id}"}}"#),
             r#"{"v":1,"record":"message","id":"canary","role":"user"}"#.to_owned(),

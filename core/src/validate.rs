@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     Backend, Capabilities, Changes, Compact, Compacted, Content, Context, Cursor, DynBackend, Error, ErrorKind, Hit,
     Include, Layer, MAX_NAME_BYTES, Message, MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery,
-    Session, SessionId, SessionQuery, Slot, Source, Stamp, Status, Tenant, WriteOptions, Written, json,
+    Session, SessionId, SessionQuery, Slot, Source, Stamp, Status, Tenant, Verified, WriteOptions, Written, json,
 };
 
 /// How much is too much. The defaults fit every medium.
@@ -323,6 +323,10 @@ impl Backend for Validated {
         let mut status = self.inner.status(cx).await?;
         status.capabilities = self.limits.within(status.capabilities);
         Ok(status)
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        self.inner.verify(cx).await
     }
 
     async fn close(&self, cx: &Context) -> Result<()> {

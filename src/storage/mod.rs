@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use craftx_core::{
     Caller, Capabilities, Clock, Compact, Compacted, Context, DynBackend, Error, Freshness, Location, Prepare,
-    Registry, Result, SessionId, Stack, Stamp, Status, Tenant, random_bits,
+    Registry, Result, SessionId, Stack, Stamp, Status, Tenant, Verified, random_bits,
 };
 
 use crate::head::Heads;
@@ -162,6 +162,15 @@ impl Storage {
     /// Those of the medium.
     pub async fn status(&self) -> Result<Status> {
         self.backend().status(&self.context()).await
+    }
+
+    /// Checks the medium itself, all tenants; see [`Backend::verify`](crate::Backend::verify). Needs a storage
+    /// [for](Self::for_caller) [`Caller::System`], and as much time as reading the whole store takes.
+    ///
+    /// # Errors
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for every other caller, and those of the medium.
+    pub async fn verify(&self) -> Result<Verified> {
+        self.backend().verify(&self.context()).await
     }
 
     /// Waits for what is under way and closes the store, for all clones.

@@ -174,6 +174,27 @@ impl Storage {
         Ok(true)
     }
 
+    /// Deletes a session for ever, as [`Storage::delete_session`], if nobody wrote to it since it was looked at. Says
+    /// whether it did.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    pub async fn delete_session_unchanged(&self, found: &Session) -> Result<bool> {
+        let cx = self.context();
+        let compares = self.stack().capabilities().compare_and_append.is_yes();
+        let expect = if compares { Expect::Version(found.version) } else { Expect::Anything };
+        let clear = Record::Cleared { through: found.version, stamp: mint(&cx, Some(found.version))? };
+        match self.backend().write(&cx, &found.id, &[clear], &WriteOptions::fresh().expecting(expect)).await {
+            Ok(written) => {
+                self.learn(&found.id, written.version);
+                // Where the medium cannot compare, what was written in between lies above the clear and lives.
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict && error.get("version").is_some() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Copies the messages up to `at` (it included) into a new session, with the same stamps. Metadata is not copied.
     ///
     /// Not atomic, but it can be repeated until it succeeds: what was copied is known then.

@@ -78,3 +78,20 @@ async fn a_part_that_somebody_registered_gets_its_table_as_any_other() {
     by_code.set("my-store.size", 3).check().unwrap();
     Storage::open_with(&registry, "my-store:here?size=3", craftx::Prepare::Migrate).await.unwrap();
 }
+
+#[cfg(feature = "retry")]
+#[test]
+fn the_layers_for_stores_that_are_away_are_built_by_name() {
+    let folder = Folder::with(
+        "backend = 'memory'\nlayers = ['breaker', 'retry', 'timeout']\n[retry]\nattempts = 5\n[timeout]\nlimit_ms = 500\n",
+    );
+    let stack = folder.config(&[]).stack().unwrap();
+    assert!(stack.describe().starts_with("validate\nbreaker\nretry\ntimeout\nmemory"), "{}", stack.describe());
+    let error = folder.config(&[("CRAFTX_RETRY__ATTEMPTS", "0")]).check().unwrap_err();
+    assert_eq!(
+        folder.text(&error),
+        "configure: a call can be tried 1 to 100 times, key: `retry.attempts`, source: variable `CRAFTX_RETRY__ATTEMPTS`"
+    );
+    let error = folder.config(&[("CRAFTX_LAYERS", "timeout,retry")]).check().unwrap_err();
+    assert_eq!((error.get("key"), error.get("outer")), (Some("`layers`"), Some("`timeout` (timeout)")));
+}

@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use craftx_core::{
     Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, Durability, Error, Hit, MessageQuery,
     Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Support, Tenant,
-    WriteOptions, Written,
+    Verified, WriteOptions, Written,
 };
 
 use crate::config::JsonConfig;
 use crate::file::Disk;
 use crate::lines::MAX_RECORD;
 use crate::store::Store;
+use crate::verify::Abandoned;
 
 /// A folder of sessions, one JSON Lines file each.
 ///
@@ -130,6 +131,12 @@ impl Backend for Json {
     async fn status(&self, cx: &Context) -> Result<Status> {
         let capabilities = self.capabilities();
         self.run(cx, "status", move |store, cx| store.status(cx, capabilities)).await
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        let abandoned = Abandoned::default();
+        let sign = abandoned.sign();
+        self.run(cx, "verify", move |store, cx| store.verify(cx, &sign)).await
     }
 
     async fn close(&self, cx: &Context) -> Result<()> {

@@ -82,6 +82,13 @@ pub(crate) struct Log {
     pub(crate) torn: u64,
 }
 
+impl Log {
+    /// How many whole lines the session file has.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+}
+
 impl Index {
     /// Forgets everything, so that the next refresh reads all again.
     pub(crate) fn forget(&mut self) {

@@ -23,7 +23,7 @@ pub(crate) const LEGACY: &str = ".json";
 /// The folder of the tenants.
 const TENANTS: &str = "tenants";
 /// The ending of a session file that a compaction is writing.
-const TEMPORARY: &str = ".tmp";
+pub(crate) const TEMPORARY: &str = ".tmp";
 /// What follows the name of a session file in the names of its torn tails.
 pub(crate) const TORN: &str = ".torn-";
 

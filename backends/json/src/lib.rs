@@ -57,6 +57,7 @@ mod records;
 mod recover;
 mod status;
 mod store;
+mod verify;
 mod write;
 
 use std::sync::Arc;

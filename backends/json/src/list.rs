@@ -121,7 +121,7 @@ impl Store {
     }
 
     /// The id of a session whose name was cut. `None`: nothing was ever stored in the file.
-    fn id_in_header(&self, path: &std::path::Path, tenant: &Tenant) -> Result<Option<SessionId>> {
+    pub(crate) fn id_in_header(&self, path: &std::path::Path, tenant: &Tenant) -> Result<Option<SessionId>> {
         let failed = |error| io_error("cannot read a session file", path, error);
         let Some(file) = self.disk.open(path).map_err(failed)? else { return Ok(None) };
         let size = self.disk.stat(&file).map_err(failed)?.len;
@@ -184,7 +184,7 @@ impl Store {
     }
 
     /// The tenant whose name was cut, by the header of any of its sessions.
-    fn tenant_in_header(&self, cx: &Context, dir: &std::path::Path) -> Result<Option<Tenant>> {
+    pub(crate) fn tenant_in_header(&self, cx: &Context, dir: &std::path::Path) -> Result<Option<Tenant>> {
         let names = self.disk.list(dir).map_err(|error| io_error("cannot list the sessions", dir, error))?;
         for (name, _) in names.unwrap_or_default() {
             cx.check_deadline()?;

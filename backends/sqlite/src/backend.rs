@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use craftx_core::{
     Backend, Caller, Capabilities, Changes, Compact, Compacted, Context, Cursor, Durability, Error, ErrorKind, Hit,
     MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status,
-    Support, Tenant, WriteOptions, Written, async_trait,
+    Support, Tenant, Verified, WriteOptions, Written, async_trait,
 };
 use futures_channel::oneshot;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::readers::Readers;
 use crate::row::SessionRow;
 use crate::wal::Wal;
 use crate::writer::{Writer, no_thread};
-use crate::{changes, compact, find, list, load, schema};
+use crate::{changes, compact, find, list, load, schema, verify};
 
 /// A store in one SQLite file, which many threads and processes may use at the same time.
 ///
@@ -260,6 +260,11 @@ impl Backend for Sqlite {
             status.bytes = u64::try_from(bytes).ok().map(|bytes| bytes + log);
         }
         Ok(status)
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        cx.require_system().map_err(|error| error.during("verify"))?;
+        self.read(cx, "verify", verify::verify).await
     }
 
     async fn close(&self, cx: &Context) -> Result<()> {

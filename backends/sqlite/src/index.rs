@@ -5,6 +5,8 @@
 //! `ascii` neither splits nor changes them again. Each term begins with the number of its tenant, so nobody's words are
 //! mixed with those of another tenant.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use craftx_core::Message;
 use craftx_core::search::indexed;
 use rusqlite::{Connection, params};
@@ -72,10 +74,14 @@ pub(crate) fn token(tid: i64, term: &str) -> String {
 
 /// The row of a message, and how many terms it has.
 fn encode(tid: i64, message: &Message) -> (String, i64) {
-    let terms = indexed(message);
+    let tokens = tokens(tid, message);
+    (tokens.join(" "), i64::try_from(tokens.len()).unwrap_or(i64::MAX))
+}
+
+/// The terms of a message as FTS5 knows them, by their position.
+fn tokens(tid: i64, message: &Message) -> Vec<String> {
     // An empty term stands where a phrase must not span.
-    let tokens: Vec<String> = terms.iter().map(|term| token(tid, term.as_deref().unwrap_or_default())).collect();
-    (tokens.join(" "), i64::try_from(terms.len()).unwrap_or(i64::MAX))
+    indexed(message).iter().map(|term| token(tid, term.as_deref().unwrap_or_default())).collect()
 }
 
 /// Whether the store keeps an index, complete and up to date.
@@ -120,4 +126,63 @@ fn build(conn: &Connection) -> Sql<()> {
         index = Some(current);
     }
     index.map_or(Ok(()), Index::finish)
+}
+
+/// What an index holds, whatever the order in which it is read: so that an index of any size can be compared with the
+/// messages without holding either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    pub(crate) messages: i64,
+    pub(crate) terms: i64,
+    sum: u64,
+}
+
+impl Fingerprint {
+    /// Adds the message that arrived as number `seq`.
+    pub(crate) fn add(&mut self, tid: i64, seq: i64, message: &Message) {
+        let tokens = tokens(tid, message);
+        self.messages += i64::from(!tokens.is_empty());
+        for (position, token) in (0..).zip(&tokens) {
+            self.add_term(seq, position, token);
+        }
+    }
+
+    /// What both hold.
+    pub(crate) fn plus(self, other: &Self) -> Self {
+        Self {
+            messages: self.messages + other.messages,
+            terms: self.terms + other.terms,
+            sum: self.sum.wrapping_add(other.sum),
+        }
+    }
+
+    /// Whether these are the same terms at the same places.
+    pub(crate) fn same_terms(&self, other: &Self) -> bool {
+        (self.terms, self.sum) == (other.terms, other.sum)
+    }
+
+    fn add_term(&mut self, seq: i64, position: i64, token: &str) {
+        let mut hasher = DefaultHasher::new();
+        (seq, position, token).hash(&mut hasher);
+        self.terms += 1;
+        self.sum = self.sum.wrapping_add(hasher.finish());
+    }
+}
+
+/// The fingerprint of what the index holds.
+pub(crate) fn stored(conn: &Connection) -> Sql<Fingerprint> {
+    let mut stored = Fingerprint::default();
+    let mut select = conn.prepare("SELECT doc, \"offset\", term FROM message_terms")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        stored.add_term(row.get(0)?, row.get(1)?, &row.get::<_, String>(2)?);
+    }
+    Ok(stored)
+}
+
+/// The statistics of each tenant: how many messages and terms of it are said to be in the index.
+pub(crate) fn statistics(conn: &Connection) -> Sql<Vec<(i64, i64, i64)>> {
+    let mut select = conn.prepare("SELECT tid, indexed, terms FROM tenants")?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

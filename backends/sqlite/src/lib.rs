@@ -46,6 +46,7 @@ mod queue;
 mod readers;
 mod row;
 mod schema;
+mod verify;
 mod wal;
 mod worker;
 mod writer;

@@ -1,14 +1,10 @@
-//! A complete storage plugin: a journal, one text file for a whole store. It depends on `craftx-core`, which brings the
-//! hard part, the union of records ([`SessionSet`]), and on `serde` for its options. The first line of the file names the
-//! store, each later one is a batch: checksum, milliseconds, tenant, session and records, parted by tabs, which neither
-//! names nor records contain. It is held in memory too, and calls block while they use the file.
-use craftx_core::{union::SessionSet, union::no_such_session, *};
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+//! A complete storage plugin: a journal, one text file for a whole store. Of `craftx-core` comes the hard part, the
+//! union of records ([`SessionSet`]); a plugin stores them and reads them back. The first line names the store, each
+//! later one is a batch: checksum, milliseconds, tenant, session and records, parted by tabs, which none contains.
+use craftx_core::{Support::Yes, union::SessionSet, union::no_such_session, *};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{collections::BTreeMap, fs, fs::File, io, io::Write as _, path::Path, path::PathBuf};
 
 /// Adds the scheme `journal`: the URL `journal:PATH`, or the table `[journal]` of a configuration.
 pub fn register(registry: &mut Registry) {
@@ -53,8 +49,7 @@ impl Journal {
 #[deny(clippy::missing_trait_methods)]
 impl Backend for Journal {
     fn capabilities(&self) -> Capabilities {
-        let yes = Support::Yes;
-        Capabilities::default().atomic_batch(yes).compare_and_append(yes).detects_conflict(yes).durable(yes)
+        Capabilities::default().atomic_batch(Yes).compare_and_append(Yes).detects_conflict(Yes).durable(Yes)
     }
     async fn prepare(&self, cx: &Context, mode: Prepare) -> Result<Capabilities> {
         let (mut state, mut new) = (self.state(cx, false)?, State::default());
@@ -158,11 +153,15 @@ impl Backend for Journal {
         let id = self.state(cx, true)?.id.parse().map_err(|_| Error::new(ErrorKind::Corrupted, "no store id"))?;
         Ok(Status::new(id, "journal", format!("journal:{}", self.0.display()), self.capabilities()))
     }
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        cx.require_system().and_then(|()| self.state(cx, true)).map(|_| Verified::new("all checksums, at opening"))
+    }
     async fn close(&self, _: &Context) -> Result<()> {
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = State { closed: true, ..State::default() };
         Ok(())
     }
 }
+
 const HEADER: &str = "craftx-journal 1\t";
 /// The whole journal, with nothing in it that is dead.
 fn text(state: &State) -> String {

@@ -86,6 +86,9 @@ impl Backend for Forward {
     async fn status(&self, cx: &Context) -> Result<Status> {
         self.0.status(cx).await
     }
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        self.0.verify(cx).await
+    }
     async fn close(&self, cx: &Context) -> Result<()> {
         self.0.close(cx).await
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use craftx_core::{
     Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, DynBackend, Error, ErrorKind, Hit,
     MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status,
-    Tenant, WriteOptions, Written, async_trait,
+    Tenant, Verified, WriteOptions, Written, async_trait,
 };
 
 use super::{open, opened};
@@ -178,6 +178,10 @@ impl Backend for Wrong {
 
     async fn status(&self, cx: &Context) -> Result<Status> {
         self.inner().status(cx).await
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        self.inner().verify(cx).await
     }
 
     async fn close(&self, cx: &Context) -> Result<()> {

@@ -10,6 +10,7 @@ mod log;
 mod model;
 mod processes;
 mod search;
+mod verify;
 
 use std::path::Path;
 

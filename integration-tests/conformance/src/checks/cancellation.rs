@@ -148,6 +148,7 @@ async fn a_dropped_read_leaves_nothing_behind(bench: Bench) -> Verdict {
         dropped_after(polls, store.sessions(cx, &SessionQuery::new())).await;
         dropped_after(polls, store.tenants(cx, None)).await;
         dropped_after(polls, store.status(cx)).await;
+        dropped_after(polls, store.verify(cx)).await;
         dropped_after(polls, store.compact(cx, &Compact::new())).await;
         place.write(&batch(100 + round)).await?;
     }

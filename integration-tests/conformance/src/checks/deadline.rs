@@ -50,6 +50,7 @@ async fn all_time_out(bench: &Bench, cx: &Context) -> Verdict {
     fails(store.tenants(cx, None).await, Timeout, "tenants")?;
     fails(store.compact(cx, &Compact::new()).await, Timeout, "compact")?;
     fails(store.status(cx).await, Timeout, "status")?;
+    fails(store.verify(cx).await, Timeout, "verify")?;
     fails(store.prepare(cx, Prepare::Open).await, Timeout, "prepare")?;
     let searched = store.search(cx, &SearchQuery::new("a")).await;
     match searched {

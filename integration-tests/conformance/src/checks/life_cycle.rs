@@ -1,7 +1,9 @@
 //! Preparing, status, compaction, closing.
 
 use craftx_core::ErrorKind::Closed;
-use craftx_core::{Compact, ErrorKind, MessageQuery, Prepare, SearchQuery, SessionQuery, Support, WriteOptions};
+use craftx_core::{
+    Caller, Compact, ErrorKind, MessageQuery, Prepare, SearchQuery, SessionQuery, Support, WriteOptions,
+};
 use serde_json::json;
 
 use crate::bench::{Bench, Leave, context, fails, fold, lines};
@@ -23,6 +25,8 @@ checks! { "life cycle":
     a_purge_keeps_the_version [] => "a purge never lowers the version";
     writing_goes_on_after_compaction [] => "after a compaction the session takes writes, and the dead stay dead";
     what_was_compacted_is_really_gone [Bytes] => "after a compaction no byte of a deleted message is left on the medium";
+    a_healthy_store_verifies_clean [] => "checking the medium finds nothing wrong with a healthy store, says what it looked at, and changes nothing";
+    only_the_system_verifies [] => "checking the medium is refused to everybody but the system";
     the_store_shows_no_content [] => "`Debug` of the store shows no content of messages";
     a_closed_store_answers_closed [] => "after closing every call is an error `closed`, and closing again is fine";
 }
@@ -248,6 +252,36 @@ async fn what_was_compacted_is_really_gone(bench: Bench) -> Verdict {
     Ok(())
 }
 
+async fn a_healthy_store_verifies_clean(bench: Bench) -> Verdict {
+    let (a, b) = (bench.place_of("a", "s")?, bench.place_of("b", "s")?);
+    let verify = || bench.store().verify(&a.cx);
+    ensure_eq!(verify().await?.problems, [], "the problems of an empty store");
+    a.write(&numbered(1..30)).await?;
+    a.write(&[deleted(3, 40), key(41, "title", json!("canary 4711")), unset(42, "title")]).await?;
+    a.write(&[acl(43, "ann", &["bob"])]).await?;
+    b.write(&[text(1, "canary 4711"), text(2, "東京"), cleared(1, 3)]).await?;
+    let before = (a.lines().await?, b.lines().await?);
+    let verified = verify().await?;
+    ensure_eq!(verified.problems, [], "the problems of a healthy store");
+    ensure!(!verified.checked.is_empty() || !verified.unverifiable.is_empty(), "nothing is said of what was looked at");
+    ensure!(!format!("{verified:?}").contains("canary"), "the content of a message is shown");
+    ensure!((a.lines().await?, b.lines().await?) == before, "checking the medium changed something");
+    bench.store().compact(&a.cx, &Compact::new()).await?;
+    ensure_eq!(verify().await?.problems, [], "the problems after a compaction");
+    Ok(())
+}
+
+async fn only_the_system_verifies(bench: Bench) -> Verdict {
+    let place = bench.place("s")?;
+    place.write(&[text(1, "a")]).await?;
+    for caller in [Caller::Anonymous, Caller::principal("system", ["admin", "system"])] {
+        let stranger = place.clone().with_caller(caller);
+        let result = bench.store().verify(&stranger.cx).await;
+        fails(result, ErrorKind::PermissionDenied, "checking the medium for a caller that is not the system")?;
+    }
+    Ok(())
+}
+
 async fn the_store_shows_no_content(bench: Bench) -> Verdict {
     let place = bench.place("s")?;
     place.write(&[text(1, "canary 4711"), key(2, "title", json!("canary 4712"))]).await?;
@@ -270,6 +304,7 @@ async fn a_closed_store_answers_closed(bench: Bench) -> Verdict {
     fails(store.tenants(cx, None).await, Closed, "listing tenants of a closed store")?;
     fails(store.compact(cx, &Compact::new()).await, Closed, "compacting a closed store")?;
     fails(store.status(cx).await, Closed, "the status of a closed store")?;
+    fails(store.verify(cx).await, Closed, "checking a closed store")?;
     let searched = store.search(cx, &SearchQuery::new("a")).await;
     if bench.capabilities.search == Support::Yes {
         fails(searched, Closed, "searching in a closed store")?;

@@ -446,6 +446,18 @@ impl Backend for Handle {
         Ok(status)
     }
 
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        let mut cx = self.enter(cx)?;
+        if self.bug == Bug::VerifiesForAnybody {
+            cx = cx.with_caller(Caller::System);
+        }
+        let mut verified = self.store.verify(&cx).await?;
+        if self.bug == Bug::FindsProblemsThatAreNone {
+            verified.problem(Problem::new("the index", "it is larger than it was"));
+        }
+        Ok(verified)
+    }
+
     async fn close(&self, _cx: &Context) -> Result<()> {
         self.closed.store(true, Ordering::SeqCst);
         self.disk.synced.store(self.disk.writes.lock().unwrap().len(), Ordering::SeqCst);

@@ -44,6 +44,8 @@ pub(crate) enum Bug {
     IgnoresTheTenantInWrites,
     CountsOtherTenants,
     ListsTenantsToAnybody,
+    VerifiesForAnybody,
+    FindsProblemsThatAreNone,
     // The union.
     ResurrectsDeletedMessages,
     ForgetsClearedForLateMessages,

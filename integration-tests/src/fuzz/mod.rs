@@ -1,7 +1,11 @@
 //! What must hold of any bytes that somebody else wrote. Fuzzers call these functions with whatever they can think of,
 //! and the tests with the corpus in `fuzz/corpus`.
 
+mod search;
+
 use craftx_core::{Record, json};
+
+pub use search::search;
 
 /// Reads a record: what is taken can be written and read again, and stays the same; what is not is an error.
 pub fn record(bytes: &[u8]) {
@@ -34,4 +38,4 @@ pub fn name(bytes: &[u8]) {
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 3] = [("record", record), ("recovery", recovery), ("name", name)];
+pub const TARGETS: [Target; 4] = [("record", record), ("recovery", recovery), ("name", name), ("search", search)];

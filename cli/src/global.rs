@@ -1,0 +1,126 @@
+//! The options that every command has, and opening the store that they name.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use craftx::{Caller, Config, Error, ErrorKind, Prepare, Result, Storage, Tenant};
+
+/// The time limit of a call that reads everything there is.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// Where the conversations are, such as `json:chat_logs` or `sqlite:craftx.db`; else the configuration says it
+    #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["profile", "config"])]
+    store: Option<String>,
+    /// The profile of the configuration; `craftx profiles` lists them
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// The file of the configuration, instead of `craftx.toml` here
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The namespace of the sessions
+    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
+    tenant: Tenant,
+    /// On behalf of this principal
+    #[arg(long = "as", global = true, value_name = "PRINCIPAL")]
+    principal: Option<String>,
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What was opened, so that it can be closed if somebody interrupts.
+    #[arg(skip)]
+    opened: OnceLock<Storage>,
+}
+
+impl Global {
+    /// The store, which is made if it is not there.
+    pub(crate) async fn open(&self) -> Result<Storage> {
+        self.open_as(Prepare::Migrate).await
+    }
+
+    /// The store, which must be there and is not changed by opening it.
+    pub(crate) async fn open_existing(&self) -> Result<Storage> {
+        self.open_as(Prepare::Open).await
+    }
+
+    /// The store, which must be there and is upgraded if it is old, to change something in it.
+    pub(crate) async fn open_to_change(&self) -> Result<Storage> {
+        match self.check().await {
+            Err(error) if error.kind() != ErrorKind::SchemaTooOld => return Err(error),
+            _ => {}
+        }
+        self.open().await
+    }
+
+    /// Whether the store could be opened.
+    pub(crate) async fn check(&self) -> Result<()> {
+        self.connect(Prepare::Check).await.map(drop)
+    }
+
+    async fn open_as(&self, mode: Prepare) -> Result<Storage> {
+        let storage = self.connect(mode).await?.for_tenant(self.tenant.clone());
+        let storage = match &self.principal {
+            Some(principal) => storage.for_caller(self.caller(principal)?),
+            None => storage,
+        };
+        self.opened.get_or_init(|| storage.clone());
+        Ok(storage)
+    }
+
+    async fn connect(&self, mode: Prepare) -> Result<Storage> {
+        match &self.store {
+            Some(url) => Storage::open_with(&craftx::builtin(), url, mode).await,
+            None => self.sources().prepare(mode).open().await,
+        }
+    }
+
+    /// What the options, the environment and the files say, if they are asked instead of `--store`.
+    fn sources(&self) -> Config {
+        let mut config = Config::from_env();
+        if let Some(profile) = &self.profile {
+            config = config.profile(profile);
+        }
+        if let Some(file) = &self.config {
+            config = config.file(file);
+        }
+        config
+    }
+
+    /// The configuration, for the commands that show it.
+    pub(crate) fn configuration(&self) -> Result<Config> {
+        match self.store {
+            Some(_) => Err(Error::invalid("--store", "leaves the configuration aside; leave it out to see that")),
+            None => Ok(self.sources()),
+        }
+    }
+
+    fn caller(&self, principal: &str) -> Result<Caller> {
+        match principal.is_empty() {
+            true => Err(Error::invalid("--as", "must name somebody")),
+            false => Ok(Caller::principal(principal, [""; 0])),
+        }
+    }
+
+    /// The same store for what concerns it as a whole. Whoever may read its files is the system, unless the command
+    /// was told on whose behalf it acts.
+    pub(crate) fn for_administration(&self, storage: &Storage) -> Storage {
+        let storage = storage.with_timeout(Some(LONG));
+        match self.principal {
+            Some(_) => storage,
+            None => storage.for_caller(Caller::System),
+        }
+    }
+
+    /// The namespace of the sessions.
+    pub(crate) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// What has been opened so far.
+    pub(crate) fn opened(&self) -> Option<&Storage> {
+        self.opened.get()
+    }
+}

@@ -1,0 +1,52 @@
+//! `craftx status`.
+
+use craftx::{Status, Storage};
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::{Value, json};
+
+use crate::exit::{Exit, Failure};
+use crate::global::Global;
+use crate::output::{self, Out};
+
+pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
+    let storage = global.open_existing().await?;
+    let status = global.for_administration(&storage).status().await?;
+    storage.close().await?;
+    let mut out = Out::new();
+    if global.json {
+        // A status is made of names, numbers and switches: it always serialises.
+        let mut object = serde_json::to_value(&status).unwrap_or_default();
+        if let Value::Object(members) = &mut object {
+            members.insert("tenant".to_owned(), json!(global.tenant()));
+            members.insert("stack".to_owned(), json!(storage.stack().describe().lines().collect::<Vec<_>>()));
+        }
+        out.object(object)?;
+    } else {
+        print(&mut out, global, &storage, &status)?;
+    }
+    out.finish()?;
+    Ok(Exit::Ok)
+}
+
+fn print(out: &mut Out, global: &Global, storage: &Storage, status: &Status) -> Result<(), Failure> {
+    let mut line = |name: &str, value: String| out.line(output::one_line(&format!("{name:<13} {value}")));
+    let unknown = || "not counted".to_owned();
+    line("store", status.name.to_string())?;
+    line("identity", status.store.to_string())?;
+    line("scheme", status.scheme.to_owned())?;
+    line("schema", status.schema.map_or_else(unknown, |schema| schema.to_string()))?;
+    line("position", status.position.map_or_else(unknown, |position| position.to_string()))?;
+    line("tenant", global.tenant().to_string())?;
+    line("sessions", status.sessions.map_or_else(unknown, |sessions| HumanCount(sessions).to_string()))?;
+    line("bytes", status.bytes.map_or_else(unknown, |bytes| HumanBytes(bytes).to_string()))?;
+    let can: Vec<_> =
+        status.capabilities.named().into_iter().filter(|(_, support)| support.is_yes()).map(|(name, _)| name).collect();
+    line("can", can.join(", "))?;
+    for (index, layer) in storage.stack().describe().lines().enumerate() {
+        line(if index == 0 { "stack" } else { "" }, layer.to_owned())?;
+    }
+    for part in &status.parts {
+        line("part", part.name.to_string())?;
+    }
+    Ok(())
+}
