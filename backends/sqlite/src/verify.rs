@@ -147,8 +147,9 @@ fn sessions(conn: &Connection, verified: &mut Verified) -> Sql<()> {
     };
     let checked = check();
     tell(checked, "the table `sessions`", verified)?;
-    verified
-        .checked(format!("that {count} sessions are what their messages, deletions, metadata and grants add up to"));
+    verified.checked(format!(
+        "that sessions are what their messages, deletions, metadata and grants add up to (sessions: {count})"
+    ));
     Ok(())
 }
 
@@ -253,7 +254,7 @@ fn messages(conn: &Connection, verified: &mut Verified) -> Sql<()> {
     };
     let checked = check();
     tell(checked, "the table `messages`", verified)?;
-    verified.checked(format!("that {count} messages can be read"));
+    verified.checked(format!("that messages can be read (messages: {count})"));
     if unreadable > 0 {
         verified.unverifiable("the search index: what it should hold cannot be read");
         return Ok(());
