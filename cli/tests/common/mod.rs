@@ -27,6 +27,10 @@ impl Place {
         self.folder.path()
     }
 
+    pub(crate) fn is_json(&self) -> bool {
+        self.store.starts_with("json:")
+    }
+
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         std::fs::write(self.path().join(name), text).unwrap();
     }
