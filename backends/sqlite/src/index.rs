@@ -282,6 +282,6 @@ mod tests {
         let conn = Connection::open(path).unwrap();
         let sql = "SELECT count(*) FROM message_index_data WHERE instr(block, CAST(?1 AS BLOB))";
         // The beginning that it shares with the word before it is not repeated.
-        conn.query_row(sql, [&word["zqu".len()..]], |row| row.get(0)).unwrap()
+        conn.query_row(sql, [word.strip_prefix("zqu").unwrap()], |row| row.get(0)).unwrap()
     }
 }
