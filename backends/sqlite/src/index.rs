@@ -304,4 +304,49 @@ mod tests {
         assert!(bytes > 4_096 * few && more_bytes * 2 < bytes * 3, "{bytes} bytes became {more_bytes}");
         block_on(counted.store.close(&counted.cx)).unwrap();
     }
+
+    #[test]
+    fn after_a_clear_that_fails_halfway_a_deletion_is_cut_out_as_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let counted = Counted::open(&path);
+        let stamp = |n| Stamp::mint(n, None, 0).unwrap();
+        counted.write("a", &records(0..300));
+        counted.write("b", &[Record::Message(Message::new(stamp(1), Role::User, "zquokka"))]);
+        // Interrupted a few thousand steps later, each time a little later, until it succeeds.
+        let clear = [Record::Cleared { through: stamp(1_000), stamp: stamp(1_001) }];
+        let mut interrupted = 0;
+        for steps in (2_000..).step_by(2_000) {
+            let mut left = steps as i64;
+            let stop = move || {
+                left -= 1;
+                left == 0
+            };
+            counted.on_writer(move |conn| Ok(conn.progress_handler(1, Some(stop))?));
+            let session = SessionId::new("a").unwrap();
+            let cleared = block_on(counted.store.write(&counted.cx, &session, &clear, &WriteOptions::fresh()));
+            counted.on_writer(|conn| Ok(conn.progress_handler(0, None::<fn() -> bool>)?));
+            match cleared {
+                Ok(_) => break,
+                Err(_) => interrupted += 1,
+            }
+            let word = format!("zqu{steps}x");
+            let message = Message::new(stamp(steps), Role::User, word.clone());
+            counted.write("b", &[Record::Message(message)]);
+            assert_eq!(blocks_with(&path, &word), 1);
+            counted.write("b", &[Record::Deleted { id: stamp(steps), stamp: stamp(1_000_000) }]);
+            assert_eq!(blocks_with(&path, &word), 0, "after {steps} steps");
+        }
+        assert!(interrupted > 3, "{interrupted} clears failed");
+        assert_eq!(blocks_with(&path, "zquokka"), 1);
+        block_on(counted.store.close(&counted.cx)).unwrap();
+    }
+
+    /// In how many blocks of the index a word stands.
+    fn blocks_with(path: &Path, word: &str) -> i64 {
+        let conn = Connection::open(path).unwrap();
+        let sql = "SELECT count(*) FROM message_index_data WHERE instr(block, CAST(?1 AS BLOB))";
+        // The beginning that it shares with the word before it is not repeated.
+        conn.query_row(sql, [word.strip_prefix("zqu").unwrap()], |row| row.get(0)).unwrap()
+    }
 }
