@@ -1,6 +1,13 @@
 //! Shows what craftx does with conversations, in JSON files and in SQLite, and checks every result.
 //!
 //! `cargo run --example storage_demo`
+//!
+//! ```text
+//! == And back again
+//! the sessions after opening again: ["many", "only here", "talk", "名前"]
+//! the sessions after opening again: ["many", "only here", "talk", "名前"]
+//! everything was as it should be
+//! ```
 #![allow(clippy::expect_used, clippy::panic, reason = "an example stops at the first thing that is not as it says")]
 
 use std::sync::Arc;

@@ -44,10 +44,7 @@ pub(crate) const TABLE: [(Exit, &str); 12] = [
 /// The table for the long help and the manual.
 pub(crate) fn help() -> String {
     let lines = TABLE.map(|(exit, meaning)| format!("  {:>3}  {meaning}", exit as u8));
-    format!(
-        "Exit codes:\n{}\n\nWith --json, stdout holds JSON alone and stderr too, one object a line.",
-        lines.join("\n")
-    )
+    format!("Exit codes:\n{}", lines.join("\n"))
 }
 
 impl From<Exit> for ExitCode {

@@ -19,16 +19,18 @@ struct Size {
 }
 
 pub(crate) async fn run(global: &Global, stats: Stats) -> Result<Exit, Failure> {
+    // Even what a status counts can take long.
+    let progress = Progress::new(global, "stats", "sessions", None);
     let storage = global.open_existing().await?;
     let store_bytes = global.for_administration(&storage).status().await?.bytes;
-    let (sizes, tally) = measure(global, &storage).await?;
+    let (sizes, tally) = measure(&storage, &progress).await?;
+    drop(progress);
     storage.close().await?;
     print(global, &stats, sizes, store_bytes, tally.failed())?;
     Ok(tally.exit())
 }
 
-async fn measure(global: &Global, storage: &Storage) -> Result<(Vec<Size>, Tally), Failure> {
-    let progress = Progress::new(global, "stats", "sessions", None);
+async fn measure(storage: &Storage, progress: &Progress) -> Result<(Vec<Size>, Tally), Failure> {
     let (mut sizes, mut tally) = (Vec::new(), Tally::default());
     let mut sessions = storage.all_sessions(SessionQuery::new());
     while let Some(session) = sessions.next().await.transpose()? {

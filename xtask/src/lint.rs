@@ -1,9 +1,11 @@
 //! `cargo xtask lint`
 
 use crate::metadata::{Package, Workspace};
+use crate::package;
 use crate::run::Cargo;
 
-/// Checks the formatting, then runs clippy over everything, and over each package alone with every choice of features.
+/// Checks the formatting, then runs clippy over everything, and over each package alone with every choice of features,
+/// then packs what is published.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), String> {
     Cargo::new(&workspace.root).args("fmt --all --check").run()?;
     for manifest in workspace.compat_manifests()? {
@@ -15,7 +17,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), String> {
             Cargo::new(&workspace.root).args(&choice).args("-- -D warnings").run()?;
         }
     }
-    Ok(())
+    package::check(workspace)
 }
 
 /// No feature, then each alone. Alone also means without the features that other members turn on in shared

@@ -1,10 +1,11 @@
-//! The tasks of a developer of craftx: `cargo xtask test`, `cargo xtask lint`, `cargo xtask doc`.
+//! The tasks of a developer of craftx: `cargo xtask test`, `cargo xtask lint`, `cargo xtask doc`, `cargo xtask package`.
 //!
-//! `.ci/run` runs the same three, so what is green here is green there.
+//! `.ci/run` runs the first three, so what is green here is green there.
 
 mod doc;
 mod lint;
 mod metadata;
+mod package;
 mod run;
 mod test;
 mod tools;
@@ -16,9 +17,10 @@ use metadata::Workspace;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
 commands:
-  test   run every test: unit, integration, conformance, property, command line, doctests, examples, compatibility
-  lint   check the formatting, then clippy with all features, with none, and with each alone
-  doc    build the documentation; a warning is an error";
+  test     run every test: unit, integration, conformance, property, command line, doctests, examples, compatibility
+  lint     check the formatting, then clippy with all features, with none, and with each alone, then what is published
+  doc      build the documentation; a warning is an error
+  package  build every published package as its users get it, and upload nothing; minutes, for before a release";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         ["test"] => test::run,
         ["lint"] => |workspace| told(lint::run(workspace)),
         ["doc"] => |workspace| told(doc::run(workspace)),
+        ["package"] => |workspace| told(package::run(workspace)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -7,7 +7,7 @@ use crate::metadata::{Example, Workspace};
 use crate::run::Cargo;
 use crate::tools;
 
-/// Runs every test, then every example, then the compatibility packages. Stops after the first step that fails. The
+/// Runs every test, then the examples that no test runs, then the compatibility packages. Stops after the first step that fails. The
 /// last lines say what was skipped, and how many tests passed and failed.
 pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     let mut tally = Tally::default();
@@ -29,7 +29,9 @@ fn all(workspace: &Workspace, tally: &mut Tally) -> Result<(), String> {
     tools::install_missing();
     let tests = Cargo::new(&workspace.root).args("test --workspace --all-features --no-fail-fast -- --show-output");
     tests.run_watched(|line| tally.add(line))?;
-    for example in workspace.packages.iter().flat_map(|package| &package.examples) {
+    // A test of the facade runs its examples, and compares what they print.
+    let others = workspace.packages.iter().filter(|package| package.name != "craftx");
+    for example in others.flat_map(|package| &package.examples) {
         Cargo::new(&workspace.root).args(&command_of(example)).run()?;
         tally.passed += 1;
     }

@@ -27,19 +27,39 @@ impl Place {
         self.folder.path()
     }
 
+    pub(crate) fn is_json(&self) -> bool {
+        self.store.starts_with("json:")
+    }
+
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 
-    pub(crate) fn command(&self, words: &[&str]) -> Command {
+    /// The command in this folder, with nothing of the environment that could change what it does.
+    pub(crate) fn plain(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_craftx"));
-        command.current_dir(self.path()).arg("--store").arg(&self.store).args(words);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CRAFTX_")) {
+            command.env_remove(name);
+        }
+        command.current_dir(self.path()).env("TZ", "UTC").args(words);
         command
+    }
+
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        self.plain(&[&["--store", &self.store], words].concat())
     }
 
     /// Runs the command with this standard input.
     pub(crate) fn pipe(&self, words: &[&str], input: &[u8]) -> Run {
-        let mut command = self.command(words);
+        self.give(self.command(words), words, input)
+    }
+
+    /// Runs the command without naming the store.
+    pub(crate) fn run_plain(&self, words: &[&str]) -> Run {
+        self.give(self.plain(words), words, b"")
+    }
+
+    pub(crate) fn give(&self, mut command: Command, words: &[&str], input: &[u8]) -> Run {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A command that fails before it reads is no failure of the test.
         let _ = child.stdin.take().unwrap().write_all(input);

@@ -80,7 +80,7 @@ impl<B> SessionSet<B> {
     /// What is kept of the messages that a query asks for, in its order, and whether there are more.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] naming the id if one of them has two variants.
+    /// [`Conflict`](crate::ErrorKind::Conflict) naming the id if one of them has two variants.
     pub fn select(&self, query: &MessageQuery) -> Result<(Vec<(Stamp, &B)>, bool)> {
         let after = query.after.map_or(Bound::Unbounded, Bound::Excluded);
         let before = query.before.map_or(Bound::Unbounded, Bound::Excluded);

@@ -1,9 +1,11 @@
 //! The shape of the workspace: what may depend on what, what a published package says of itself, which crates never
-//! come in. Each check is a function over data, and is shown to fail on a bad example.
+//! come in; and the documentation. Each check is a function over data, and is shown to fail on a bad example.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod arrows;
 mod compat;
+mod deny;
+mod docs;
 mod locked;
 mod manifests;
 mod published;

@@ -40,6 +40,10 @@ pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) rust_version: Option<String>,
+    /// An expression such as `MIT OR Apache-2.0`.
+    pub(crate) license: Option<String>,
+    /// Where it comes from; `None` for members.
+    pub(crate) source: Option<String>,
 }
 
 /// The root of the workspace.
@@ -86,6 +90,8 @@ impl Workspace {
                     name: package["name"].as_str().unwrap().to_owned(),
                     version: package["version"].as_str().unwrap().to_owned(),
                     rust_version: package["rust_version"].as_str().map(str::to_owned),
+                    license: package["license"].as_str().map(str::to_owned),
+                    source: package["source"].as_str().map(str::to_owned),
                 })
                 .collect(),
         }
@@ -125,4 +131,9 @@ pub(crate) fn member(name: &str, folder: &str) -> Member {
         json: Value::Null,
         dependencies: Vec::new(),
     }
+}
+
+/// A package for bad examples.
+pub(crate) fn package(name: &str) -> Package {
+    Package { name: name.to_owned(), version: "1.0.0".to_owned(), rust_version: None, license: None, source: None }
 }
