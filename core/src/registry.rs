@@ -110,8 +110,9 @@ impl Registry {
     /// or for wrong options.
     pub fn build(&self, location: &Location) -> Result<DynBackend> {
         let scheme = location.scheme();
-        let build = || self.backend(scheme)?(&Part::new(scheme, location.table(), self));
-        build().map_err(|error| error.during("open"))
+        let factory = self.backend(scheme).map_err(|error| error.during("open"))?;
+        factory(&Part::new(scheme, location.table(), self))
+            .map_err(|error| error.during("open").with("scheme", format_args!("`{scheme}`")))
     }
 
     /// Builds a stack. Does no I/O.
