@@ -28,7 +28,10 @@ type Seen = BTreeSet<(String, bool)>;
 
 /// Waits for a check, and drops it, which interrupts it, as soon as it is `in_the_way`: the log cannot be cut while the
 /// snapshot of a reader needs it, and writes are refused once it is too large.
-pub(crate) async fn giving_way<T>(check: impl Future<Output = Result<T>>, in_the_way: impl Fn() -> bool) -> Result<T> {
+pub(crate) async fn giving_way<T>(
+    check: impl Future<Output = Result<T>>,
+    mut in_the_way: impl FnMut() -> bool,
+) -> Result<T> {
     let mut check = pin!(check);
     loop {
         let mut look = Alarm::after(LOOKS);
