@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::args::{Export, Format};
 use crate::exit::{Exit, Failure, Tally};
 use crate::global::Global;
+use crate::interrupt::Partial;
 use crate::output::{self, Out};
 use crate::progress::Progress;
 use crate::resolve;
@@ -119,24 +120,15 @@ enum Target {
     File { writer: BufWriter<File>, partial: Partial, path: PathBuf },
 }
 
-/// A file that is not complete. It is removed when it is dropped.
-struct Partial(PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // It is not there any more if it has got its name.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 impl Target {
     fn new(path: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = path else { return Ok(Self::Stdout(BufWriter::new(io::stdout()))) };
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let file = File::create(&partial).map_err(|error| Failure::file(partial.display().to_string(), error))?;
-        Ok(Self::File { writer: BufWriter::new(file), partial: Partial(partial), path: path.to_owned() })
+        let partial = Partial::new(PathBuf::from(partial));
+        let created = File::create(partial.path());
+        let file = created.map_err(|error| Failure::file(partial.path().display().to_string(), error))?;
+        Ok(Self::File { writer: BufWriter::new(file), partial, path: path.to_owned() })
     }
 
     fn line(&mut self, line: &str) -> Result<(), Failure> {
@@ -156,7 +148,7 @@ impl Target {
                     .into_inner()
                     .map_err(io::IntoInnerError::into_error)
                     .and_then(|file| file.sync_all())
-                    .and_then(|()| std::fs::rename(&partial.0, &path));
+                    .and_then(|()| std::fs::rename(partial.path(), &path));
                 done.map_err(|error| Failure::file(path.display().to_string(), error))
             }
         }

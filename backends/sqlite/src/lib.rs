@@ -26,6 +26,9 @@
 //! - Messages can be searched, in the state of their newest write; [`SqliteConfig::search`] switches it off for a store.
 //! - A deleted message is overwritten in the database at once, and gone from every file after
 //!   [`compact`](craftx_core::Backend::compact).
+//! - [`verify`](craftx_core::Backend::verify) checks one snapshot and takes one of the [readers](SqliteConfig::readers)
+//!   for as long; until it ends, the write-ahead log grows and a compaction waits. It gives way
+//!   ([`Unavailable`](craftx_core::ErrorKind::Unavailable)) before the log is so large that writes are refused.
 //! - A file of another program is refused and not changed; so is a file that a newer release wrote.
 
 mod alarm;

@@ -1,10 +1,15 @@
 //! Checking the database: its pages, its references, and whether the tables say the same of each session.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
 
 use craftx_core::{Error, ErrorKind, Problem, Result, Verified};
 use rusqlite::Connection;
 
+use crate::alarm::Alarm;
 use crate::body::{self, Body};
 use crate::error::Sql;
 use crate::index::{Fingerprint, is_on, statistics, stored};
@@ -15,8 +20,35 @@ const REBUILD: &str = "open the store once with `search=false` and once with `se
 /// What helps where rows were lost.
 const RESTORE: &str = "restore the store from a backup, or export what can be read and import it into a new store";
 
+/// How often a check looks whether it hinders those who write.
+const LOOKS: Duration = Duration::from_millis(500);
+
 /// By whom a session is seen, and whether as its owner.
 type Seen = BTreeSet<(String, bool)>;
+
+/// Waits for a check, and drops it, which interrupts it, as soon as it is `in_the_way`: the log cannot be cut while the
+/// snapshot of a reader needs it, and writes are refused once it is too large.
+pub(crate) async fn giving_way<T>(
+    check: impl Future<Output = Result<T>>,
+    mut in_the_way: impl FnMut() -> bool,
+) -> Result<T> {
+    let mut check = pin!(check);
+    loop {
+        let mut look = Alarm::after(LOOKS);
+        let done = poll_fn(|task| match check.as_mut().poll(task) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => look.as_mut().map_or(Poll::Pending, |look| look.poll(task).map(|()| None)),
+        });
+        match done.await {
+            Some(done) => return done,
+            None if in_the_way() => {
+                let why = "too much is written for a check at the same time: check at a quieter time, or a copy";
+                return Err(Error::new(ErrorKind::Unavailable, why));
+            }
+            None => {}
+        }
+    }
+}
 
 /// Checks everything, on one snapshot of the database.
 pub(crate) fn verify(conn: &Connection) -> Sql<Verified> {
@@ -284,4 +316,24 @@ fn index(conn: &Connection, wanted: &BTreeMap<i64, Fingerprint>, verified: &mut 
 
 fn session_place(tenant: &str, session: &str) -> String {
     format!("the session {session:?} of the tenant {tenant:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_check_gives_way_to_those_who_write() {
+        let looks = Cell::new(0);
+        let in_the_way = || {
+            looks.set(looks.get() + 1);
+            looks.get() == 2
+        };
+        let for_ever = std::future::pending::<Result<()>>();
+        let error = futures_executor::block_on(giving_way(for_ever, in_the_way)).unwrap_err();
+        assert_eq!((error.kind(), looks.get()), (ErrorKind::Unavailable, 2));
+        let done = futures_executor::block_on(giving_way(async { Ok(7) }, || true));
+        assert_eq!(done.unwrap(), 7, "what is done is done");
+    }
 }
