@@ -9,6 +9,8 @@
 //!   free, and the rows of appends meaningless.
 //! - `CRAFTX_BENCH_DATA` is the folder with conversations whose space on disk is measured, one JSON object a line, by default
 //!   `../shared/data/conversations` beside the repository.
+//! - `CRAFTX_BENCH_LOCOMO` is a file in the format of LoCoMo whose texts are searched, by default
+//!   `../shared/data/locomo/locomo_first5.json`.
 //!
 //! Without `--bench`, as `cargo test` runs it, every row is measured at a tiny scale and only has to succeed.
 
@@ -23,6 +25,7 @@ mod reads;
 mod rewrite;
 mod rounds;
 mod row;
+mod search;
 mod settings;
 mod space;
 
@@ -38,7 +41,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 type Bench = fn(&Settings) -> Outcome<Row>;
 
 /// Every row by its name, in the order of the table.
-const BENCHES: [(&str, Bench); 17] = [
+const BENCHES: [(&str, Bench); 21] = [
     ("sqlite-one-writer", appends::one_writer),
     ("sqlite-one-writer-thread", appends::one_writer_thread),
     ("sqlite-64-writers", appends::many_writers),
@@ -53,6 +56,10 @@ const BENCHES: [(&str, Bench); 17] = [
     ("sqlite-first-page", reads::first_page),
     ("sqlite-import", import::time_of),
     ("sqlite-import-memory", import::memory),
+    ("sqlite-search", search::search),
+    ("sqlite-search-append", search::append),
+    ("sqlite-search-append-unsynced", search::append_unsynced),
+    ("sqlite-search-clear", search::clear),
     ("layers", layers::five),
     ("sqlite-space", space::sqlite),
     ("json-space", space::json),

@@ -31,6 +31,14 @@ impl Pairs {
         Ok(Self { pairs })
     }
 
+    /// Measures `a` and `b` in rounds, where one of them has to be first.
+    pub(crate) fn measure_in_order(
+        rounds: usize,
+        mut both: impl FnMut(usize) -> Outcome<(Duration, Duration)>,
+    ) -> Outcome<Self> {
+        Ok(Self { pairs: (0..rounds).map(&mut both).collect::<Outcome<_>>()? })
+    }
+
     /// The median time of `a`, divided by what it did.
     pub(crate) fn a(&self, operations: usize) -> Duration {
         self.median_time(|pair| pair.0, operations)

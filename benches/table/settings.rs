@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     folder: PathBuf,
     /// Where conversations lie whose space is measured.
     pub(crate) data: PathBuf,
+    /// The file with conversations that are searched.
+    pub(crate) locomo: PathBuf,
 }
 
 impl Settings {
@@ -46,12 +48,13 @@ impl Settings {
             Ok(other) => panic!("CRAFTX_BENCH_SCALE is `small` or `full`, not `{other}`"),
         };
         let path = |name, otherwise: &Path| std::env::var_os(name).map_or_else(|| otherwise.to_owned(), PathBuf::from);
-        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/conversations");
+        let beside = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
         Self {
             scale,
             filters,
             folder: path("CRAFTX_BENCH_DIR", Path::new(env!("CARGO_TARGET_TMPDIR"))),
-            data: path("CRAFTX_BENCH_DATA", &beside),
+            data: path("CRAFTX_BENCH_DATA", &beside("conversations")),
+            locomo: path("CRAFTX_BENCH_LOCOMO", &beside("locomo/locomo_first5.json")),
         }
     }
 

@@ -20,10 +20,10 @@ pub(crate) async fn run(global: &Global, export: Export) -> Result<Exit, Failure
     let progress = Progress::new(global, "export", "sessions", None);
     let mut exporter =
         Exporter { storage: &storage, format: export.format, target, progress, tally: Tally::default(), sessions: 0 };
-    match (export.last, export.sessions.as_slice()) {
-        (true, _) => exporter.one(&resolve::newest(&storage).await?).await?,
-        (false, []) => exporter.all().await?,
-        (false, named) => exporter.some(named).await?,
+    match exporter.chosen(&export).await {
+        // Whoever reads has gone away, which is no error; what failed before still is one.
+        Err(Failure::BrokenPipe) if exporter.tally.failed() > 0 => return Ok(exporter.tally.exit()),
+        done => done?,
     }
     storage.close().await?;
     let Exporter { target, tally, sessions, progress, .. } = exporter;
@@ -47,6 +47,14 @@ struct Exporter<'a> {
 }
 
 impl Exporter<'_> {
+    async fn chosen(&mut self, export: &Export) -> Result<(), Failure> {
+        match (export.last, export.sessions.as_slice()) {
+            (true, _) => self.one(&resolve::newest(self.storage).await?).await,
+            (false, []) => self.all().await,
+            (false, named) => self.some(named).await,
+        }
+    }
+
     async fn all(&mut self) -> Result<(), Failure> {
         let include = match self.format {
             Format::Records => Include::All,

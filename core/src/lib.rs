@@ -69,6 +69,7 @@ pub use location::Location;
 pub use memory::Memory;
 pub use message::{Content, Message, Metadata};
 pub use names::{is_name, nearest, shown_url};
+pub use options::option_value;
 pub use part::Part;
 pub use random::{random_bits, random_id};
 pub use record::{Digest, Encoded, FORMAT_VERSION, Grant, Record};

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Error, ErrorKind, Result, options, shown_url};
+use crate::{Error, ErrorKind, Result, option_value, options, shown_url};
 
 /// Where a store is and how it shall be opened, as written in a URL.
 ///
@@ -49,7 +49,7 @@ impl Location {
         let mut options = Map::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').ok_or_else(|| wrong("an option is written as `key=value`"))?;
-            if options.insert(key.to_owned(), scalar(value)).is_some() {
+            if options.insert(key.to_owned(), option_value(value)).is_some() {
                 return Err(wrong("an option is given twice").with("option", format!("`{key}`")));
             }
         }
@@ -83,17 +83,6 @@ impl Location {
     /// The options, the path among them.
     pub(crate) fn table(&self) -> &Map<String, Value> {
         &self.options
-    }
-}
-
-/// `true`, `false` and whole numbers are what they look like, unless they would be spelled in another way; everything
-/// else is text.
-fn scalar(text: &str) -> Value {
-    match (text, text.parse::<i64>()) {
-        ("true", _) => Value::Bool(true),
-        ("false", _) => Value::Bool(false),
-        (_, Ok(number)) if number.to_string() == text => Value::from(number),
-        _ => Value::String(text.to_owned()),
     }
 }
 
@@ -136,7 +125,9 @@ mod tests {
 
     #[test]
     fn a_path_of_digits_is_a_path() {
-        for (url, path) in [("a:2024", "2024"), ("a:true", "true"), ("a:007", "007"), ("a://x/y", "x/y")] {
+        for (url, path) in
+            [("a:2024", "2024"), ("a:true", "true"), ("a:007", "007"), ("a:1.5", "1.5"), ("a://x/y", "x/y")]
+        {
             assert_eq!(Location::parse(url).unwrap().config::<Config>().unwrap().path, path);
         }
     }

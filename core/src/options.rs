@@ -8,19 +8,39 @@ use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::names::shown_key;
 use crate::{Error, ErrorKind, Result, nearest};
 
 /// Reads a table into a struct.
 ///
-/// Where text is asked for, a whole number or a boolean is its spelling: URLs and environment variables cannot say
-/// which they mean.
+/// Where text is asked for, a number or a boolean is its spelling: URLs and environment variables cannot say which they
+/// mean ([`option_value`]).
 pub(crate) fn read<C: DeserializeOwned>(table: impl Into<Value>) -> Result<C> {
     let (table, path) = (table.into(), RefCell::new(Vec::new()));
     let traced = Traced { value: table.clone(), path: &path };
     C::deserialize(traced).map_err(|wrong| wrong.without_values(&table).at(path.into_inner()))
+}
+
+/// What the text of an option means, in a URL or an environment variable: booleans and numbers are what they look like,
+/// unless they would be spelled in another way; everything else is text.
+///
+/// ```
+/// use craftx_core::option_value;
+/// use serde_json::json;
+/// assert_eq!(option_value("8"), json!(8));
+/// assert_eq!(option_value("0.5"), json!(0.5));
+/// assert_eq!(option_value("007"), json!("007"));
+/// ```
+pub fn option_value(text: &str) -> Value {
+    let whole = text.parse::<i64>().ok().map(Number::from);
+    let number = whole.or_else(|| Number::from_f64(text.parse().ok()?));
+    match (text.parse::<bool>(), number) {
+        (Ok(value), _) => Value::Bool(value),
+        (_, Some(number)) if number.to_string() == text => Value::Number(number),
+        _ => Value::String(text.to_owned()),
+    }
 }
 
 /// A value that knows its keys. The path is that of the value which is being read; an error leaves it there.
@@ -64,7 +84,7 @@ impl<'de> Deserializer<'de> for Traced<'_> {
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self.value {
             Value::Bool(value) => visitor.visit_string(value.to_string()),
-            Value::Number(number) if !number.is_f64() => visitor.visit_string(number.to_string()),
+            Value::Number(number) => visitor.visit_string(number.to_string()),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -331,6 +351,19 @@ mod tests {
 
     fn said(table: Value) -> String {
         read::<Table>(table).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn text_that_looks_like_a_number_is_still_text_where_text_is_asked_for() {
+        for text in
+            ["0", "-1", "9223372036854775807", "0.5", "5.0", "1e-7", "true", "007", "1.50", "+1", "NaN", "inf", ""]
+        {
+            let table: Table = read(json!({ "text": option_value(text) })).unwrap();
+            assert_eq!(table.text, text);
+        }
+        let numbers: Vec<_> =
+            ["-1", "0.5", "5.0", "1e-7"].map(option_value).into_iter().filter(Value::is_number).collect();
+        assert_eq!(numbers.len(), 4);
     }
 
     #[test]

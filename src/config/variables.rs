@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use craftx_core::{Error, Registry, Result, is_name, nearest};
+use craftx_core::{Error, Registry, Result, is_name, nearest, option_value};
 use serde_json::Value;
 
 use super::Origin;
@@ -51,7 +51,7 @@ impl Variables {
                 _ => {
                     let path = path(&name, rest, registry)?;
                     let value =
-                        if path.last().is_some_and(|key| key == "layers") { list(value) } else { scalar(value) };
+                        if path.last().is_some_and(|key| key == "layers") { list(value) } else { option_value(value) };
                     found.entries.push(Entry::new(path, value, Origin::Variable { name: name.clone() }));
                     continue;
                 }
@@ -139,13 +139,4 @@ pub(super) fn variable_of(path: &[String]) -> String {
 
 fn list(text: &str) -> Value {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
-}
-
-/// Numbers and booleans are what they look like, unless they would be spelled in another way.
-fn scalar(text: &str) -> Value {
-    match (text.parse::<bool>(), text.parse::<i64>()) {
-        (Ok(value), _) => value.into(),
-        (_, Ok(number)) if number.to_string() == text => number.into(),
-        _ => text.into(),
-    }
 }

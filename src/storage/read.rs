@@ -20,8 +20,12 @@ impl Storage {
         let mut found: Vec<Message> = Vec::new();
         loop {
             let rest = u32::try_from(n.saturating_sub(found.len())).unwrap_or(u32::MAX);
-            let page = self.messages(&session, &query.clone().limit(rest)).await?;
-            found.extend(page.items);
+            let mut page = self.messages(&session, &query.clone().limit(rest)).await?;
+            // The first page, which mostly is the only one, is taken as it is.
+            if found.is_empty() {
+                std::mem::swap(&mut found, &mut page.items);
+            }
+            found.append(&mut page.items);
             match found.last() {
                 Some(oldest) if page.more && found.len() < n => query = query.before(oldest.id),
                 _ => break,

@@ -1,6 +1,7 @@
 //! `docs/configuration.md` tells what is so.
 
 use craftx::json_backend::JsonConfig;
+use craftx::retry_layer::{BreakerConfig, RetryConfig, TimeoutConfig};
 use craftx::sqlite_backend::SqliteConfig;
 use craftx::{Limits, list_profiles};
 use serde::Serialize;
@@ -18,6 +19,7 @@ fn every_key_is_there_with_its_default() {
         let Value::Object(table) = serde_json::to_value(config).unwrap() else { panic!() };
         let row = |(key, value): (&String, &Value)| match (part, key.as_str()) {
             (_, "path") => format!("| `{part}.path` | required |"),
+            ("breaker", "slow_ms") => "| `breaker.slow_ms` | none |".to_owned(),
             ("sqlite", "search") => "| `sqlite.search` | what the store says |".to_owned(),
             _ => format!("| `{part}.{key}` | `{value}` |"),
         };
@@ -28,14 +30,15 @@ fn every_key_is_there_with_its_default() {
         rows("json", JsonConfig::new("a")),
         rows("sqlite", SqliteConfig::new("a").search(true)),
         rows("validate", Limits::default()),
+        rows("retry", RetryConfig::default()),
+        rows("timeout", TimeoutConfig::default()),
+        rows("breaker", BreakerConfig::default().slow_ms(Some(1))),
     ];
     for row in keys.concat() {
         assert!(text.contains(&row), "{row}");
     }
-    let documented = text
-        .lines()
-        .filter(|line| ["json.", "sqlite.", "validate."].iter().any(|part| line.starts_with(&format!("| `{part}"))))
-        .count();
+    let parts = ["json", "sqlite", "validate", "retry", "timeout", "breaker"].map(|part| format!("| `{part}."));
+    let documented = text.lines().filter(|line| parts.iter().any(|part| line.starts_with(part))).count();
     assert_eq!(documented, keys.concat().len());
 }
 

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "retry")]
 mod documentation;
 mod guide;
 mod opening;

@@ -92,6 +92,7 @@ fn the_layers_for_stores_that_are_away_are_built_by_name() {
         folder.text(&error),
         "configure: a call can be tried 1 to 100 times, key: `retry.attempts`, source: variable `CRAFTX_RETRY__ATTEMPTS`"
     );
+    folder.config(&[("CRAFTX_RETRY__BUDGET", "0.5")]).check().unwrap();
     let error = folder.config(&[("CRAFTX_LAYERS", "timeout,retry")]).check().unwrap_err();
     assert_eq!((error.get("key"), error.get("outer")), (Some("`layers`"), Some("`timeout` (timeout)")));
 }

@@ -98,7 +98,8 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let mut state = self.gate.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.inside -= 1;
-        if state.inside == 0 {
+        // Nobody waits before the gate is closed, and to wake nobody is a call to the operating system all the same.
+        if state.inside == 0 && matches!(state.phase, Phase::Closed) {
             self.gate.left.notify_all();
         }
     }

@@ -36,6 +36,8 @@ struct Stripe {
 #[derive(Debug, Default)]
 struct State {
     taken: bool,
+    /// How many threads wait for it. To wake nobody is a call to the operating system all the same.
+    waiting: usize,
     /// Kept open between writes; only whoever has taken the stripe uses it.
     file: Option<File>,
 }
@@ -116,8 +118,10 @@ impl Stripe {
                 return Err(locked());
             }
             // Woken now and then, because the clock of the context need not be the one that Condvar waits by.
+            state.waiting += 1;
             let waited = self.freed.wait_timeout(state, Duration::from_millis(20));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
         state.taken = true;
         Ok(Held { stripe: self, file: state.file.take() })
@@ -130,8 +134,11 @@ impl Drop for Held<'_> {
         // A file that cannot be unlocked is closed, which unlocks it.
         state.file = self.file.take().filter(|file| file.unlock().is_ok());
         state.taken = false;
+        let wake = state.waiting > 0;
         drop(state);
-        self.stripe.freed.notify_one();
+        if wake {
+            self.stripe.freed.notify_one();
+        }
     }
 }
 

@@ -62,11 +62,11 @@ impl Store {
             }
         }
         let Seen { mut verified, sessions, lines, legacy } = seen;
-        verified.checked(format!("{lines} lines of {sessions} session files, by their checksums"));
+        verified.checked(format!("every line of every session by its checksum (sessions: {sessions}, lines: {lines})"));
         verified
             .unverifiable("whether a session file once was longer: one that was cut between two writes looks whole");
         if legacy > 0 {
-            verified.checked(format!("that {legacy} files of CraftX.py can be read"));
+            verified.checked(format!("that the files of CraftX.py can be read (files: {legacy})"));
             verified.unverifiable("whether the files of CraftX.py are what was written: they hold no checksums");
         }
         Ok(verified)

@@ -39,7 +39,7 @@ fn places(verified: &Verified) -> Vec<&str> {
 fn every_line_of_every_tenant_is_checked() {
     let verified = verify(folder().path());
     assert!(verified.is_clean() && verified.notes.is_empty(), "{verified:?}");
-    assert!(verified.checked[0].starts_with("10 lines of 4 session files"), "{verified:?}");
+    assert!(verified.checked[0].ends_with("(sessions: 4, lines: 10)"), "{verified:?}");
     assert!(verified.unverifiable[0].contains("cut between two writes"));
 }
 
@@ -87,7 +87,7 @@ fn one_damage_does_not_hide_another() {
         assert!(places(&verified).iter().any(|place| place.ends_with(file)), "{file}: {verified:?}");
     }
     assert_eq!(verified.problems.len(), 5);
-    assert!(verified.checked[0].contains("of 1 session files"), "{verified:?}");
+    assert!(verified.checked[0].contains("(sessions: 1, "), "{verified:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use craftx_core::union::{Planned, SessionSet, check_expectation};
+use craftx_core::union::{Plan, Planned, SessionSet, check_expectation};
 use craftx_core::{Expect, Message, Record, SessionId, Source, Stamp, Tenant, WriteOptions, Written};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -14,15 +14,51 @@ use crate::error::Sql;
 use crate::index::Index;
 use crate::row::{AclRow, Bytes, Cleared, SessionRow, acls, value};
 
-/// Unites a batch with its session, inside of the transaction that the caller has begun. `now` is in microseconds.
-pub(crate) fn unite(
+/// How far the store is, in the transaction that the caller has begun. All batches of the transaction go on from here, and
+/// the last one leaves it behind: the row of the store is read once and written once.
+#[derive(Debug)]
+pub(crate) struct Position {
+    /// The number of the record that arrived last.
+    seq: i64,
+    /// The same in the row of the store.
+    stored: i64,
+    /// Whether the store keeps an index for searching.
+    search: bool,
+}
+
+impl Position {
+    /// Reads it from the store.
+    pub(crate) fn read(conn: &Connection) -> rusqlite::Result<Self> {
+        conn.prepare_cached("SELECT seq, search FROM store")?.query_row([], |row| {
+            let seq = row.get(0)?;
+            Ok(Self { seq, stored: seq, search: row.get(1)? })
+        })
+    }
+
+    /// Writes it to the store.
+    pub(crate) fn write(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        if self.stored != self.seq {
+            conn.prepare_cached("UPDATE store SET seq = ?1")?.execute([self.seq])?;
+            self.stored = self.seq;
+        }
+        Ok(())
+    }
+}
+
+/// What a batch comes to.
+pub(crate) struct Prepared {
+    plan: Plan,
+    row: Option<SessionRow>,
+}
+
+/// Works out what a batch comes to, and changes nothing: whatever a caller can do wrong is refused here.
+pub(crate) fn prepare(
     conn: &Connection,
     tenant: &Tenant,
     session: &SessionId,
     records: &[Record],
     options: &WriteOptions,
-    now: i64,
-) -> Sql<Written> {
+) -> Sql<Prepared> {
     let row = SessionRow::find(conn, tenant, session)?;
     let version = row.as_ref().map(|row| row.version);
     let touched = match &row {
@@ -40,22 +76,37 @@ pub(crate) fn unite(
             return Err(conflict.into());
         }
     };
-    let mut written = plan.written();
-    if written.known.unwrap_or(0) as usize != records.len() {
+    if plan.written().known.unwrap_or(0) as usize != records.len() {
         check_expectation(version, records, options.expect)?;
     }
-    let mut stored = row;
+    Ok(Prepared { plan, row })
+}
+
+/// Stores what a batch comes to, inside of the transaction that the caller has begun. `now` is in microseconds.
+///
+/// # Errors
+/// Those of SQLite, or of stored records that cannot be read. The batch may be stored in part then, so the caller has to
+/// undo the transaction.
+pub(crate) fn store(
+    conn: &Connection,
+    position: &mut Position,
+    tenant: &Tenant,
+    session: &SessionId,
+    prepared: Prepared,
+    now: i64,
+) -> Sql<Written> {
+    let Prepared { plan, mut row } = prepared;
     if let Some(first) = plan.store.first() {
-        let mut store = Store::begin(conn, tenant, session, stored, first.record.stamp(), now)?;
+        let mut store = Store::begin(conn, position, tenant, session, row, first.record.stamp(), now)?;
         for planned in &plan.store {
             store.add(planned)?;
         }
-        stored = Some(store.finish()?);
+        row = Some(store.finish()?);
     }
-    written = written
-        .with_version(stored.as_ref().map(|row| row.version))
-        .with_cleared(stored.as_ref().and_then(|row| row.cleared).map(|cleared| cleared.through));
-    Ok(written)
+    Ok(plan
+        .written()
+        .with_version(row.as_ref().map(|row| row.version))
+        .with_cleared(row.as_ref().and_then(|row| row.cleared).map(|cleared| cleared.through)))
 }
 
 /// The part of the session that these records can meet.
@@ -127,9 +178,10 @@ fn stored_key(conn: &Connection, sid: i64, key: &str) -> Sql<Option<Record>> {
     Ok(Some(Record::Session { stamp: stamp.0, set: BTreeMap::from([(key.to_owned(), value)]) }))
 }
 
-/// Some messages of a session: how they are read before they leave the index, and how they are deleted.
+/// Some messages of a session: how they are counted and read before they leave the index, and how they are deleted.
 #[derive(Clone, Copy)]
 struct Which {
+    count: &'static str,
     select: &'static str,
     delete: &'static str,
 }
@@ -137,6 +189,7 @@ struct Which {
 macro_rules! stored {
     ($condition:literal) => {
         Which {
+            count: concat!("SELECT count(*) FROM messages WHERE sid = ?1 AND variant = 0 AND ", $condition),
             select: concat!(
                 "SELECT seq, ",
                 body::columns!(),
@@ -151,8 +204,8 @@ macro_rules! stored {
 /// A session to which records are being added.
 struct Store<'c> {
     conn: &'c Connection,
+    position: &'c mut Position,
     row: SessionRow,
-    seq: i64,
     now: i64,
     /// The index for searching, if the store keeps one.
     index: Option<Index<'c>>,
@@ -161,29 +214,24 @@ struct Store<'c> {
 impl<'c> Store<'c> {
     fn begin(
         conn: &'c Connection,
+        position: &'c mut Position,
         tenant: &Tenant,
         session: &SessionId,
         row: Option<SessionRow>,
         first: Stamp,
         now: i64,
     ) -> Sql<Self> {
-        let (seq, search): (_, bool) = conn
-            .prepare_cached("SELECT seq, search FROM store")?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let row = match row {
             Some(row) => row,
             None => create(conn, tenant, session, first)?,
         };
-        let index = match search {
-            true => Some(Index::new(conn, tenant_of(conn, row.sid)?)),
-            false => None,
-        };
-        Ok(Self { conn, row, seq, now, index })
+        let index = position.search.then(|| Index::new(conn, row.tid));
+        Ok(Self { conn, position, row, now, index })
     }
 
     /// Stores what [`SessionSet::plan`] found to apply.
     fn add(&mut self, planned: &Planned) -> Sql<()> {
-        self.seq += 1;
+        self.position.seq += 1;
         self.row.version = self.row.version.max(planned.record.stamp());
         match &planned.record {
             Record::Message(message) => self.add_message(message),
@@ -207,12 +255,12 @@ impl<'c> Store<'c> {
         } else {
             0
         };
-        Body::of(message).insert(self.conn, self.seq, self.row.sid, variant)?;
+        Body::of(message).insert(self.conn, self.position.seq, self.row.sid, variant)?;
         if variant == 0 {
             self.row.messages += 1;
             self.row.head = self.row.head.max(Some(id));
             if let Some(index) = &mut self.index {
-                index.add(self.seq, message)?;
+                index.add(self.position.seq, message)?;
             }
         }
         Ok(())
@@ -223,7 +271,7 @@ impl<'c> Store<'c> {
             .prepare_cached(
                 "INSERT OR REPLACE INTO session_keys (sid, key, stamp, value, seq) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![self.row.sid, key, Bytes(stamp), value, self.seq])?;
+            .execute(params![self.row.sid, key, Bytes(stamp), value, self.position.seq])?;
         Ok(())
     }
 
@@ -232,7 +280,7 @@ impl<'c> Store<'c> {
         let sid = self.row.sid;
         let before = acls(self.conn, sid)?;
         self.conn.prepare_cached("INSERT INTO acls (seq, sid, body) VALUES (?1, ?2, ?3)")?.execute(params![
-            self.seq,
+            self.position.seq,
             sid,
             planned.encoded().as_str()
         ])?;
@@ -264,7 +312,7 @@ impl<'c> Store<'c> {
         match &mut self.row.cleared {
             Some(cleared) if id <= cleared.through => {
                 cleared.stamp = cleared.stamp.max(stamp);
-                cleared.seq = self.seq;
+                cleared.seq = self.position.seq;
             }
             _ => {
                 self.conn
@@ -272,7 +320,7 @@ impl<'c> Store<'c> {
                         "INSERT INTO deletions (sid, id, stamp, seq) VALUES (?1, ?2, ?3, ?4)
                          ON CONFLICT (sid, id) DO UPDATE SET stamp = excluded.stamp, seq = excluded.seq",
                     )?
-                    .execute(params![self.row.sid, Bytes(id), Bytes(stamp), self.seq])?;
+                    .execute(params![self.row.sid, Bytes(id), Bytes(stamp), self.position.seq])?;
             }
         }
         Ok(())
@@ -290,7 +338,7 @@ impl<'c> Store<'c> {
             .prepare_cached("SELECT max(stamp) FROM deletions WHERE sid = ?1 AND id <= ?2")?
             .query_row(params![sid, Bytes(through)], |row| row.get(0))?;
         stamp = stamp.max(absorbed.map_or(stamp, |bytes| bytes.0));
-        self.row.cleared = Some(Cleared { through, stamp, seq: self.seq });
+        self.row.cleared = Some(Cleared { through, stamp, seq: self.position.seq });
         self.remove_messages(stored!("stamp <= ?2"), through)?;
         for sql in [
             "DELETE FROM deletions WHERE sid = ?1 AND id <= ?2",
@@ -308,10 +356,18 @@ impl<'c> Store<'c> {
         }
         let sid = self.row.sid;
         if let Some(index) = &mut self.index {
+            let mut count = self.conn.prepare_cached(which.count)?;
+            let many = index.is_many(count.query_row(params![sid, Bytes(up_to)], |row| row.get(0))?)?;
+            if many {
+                index.begin_many()?;
+            }
             let mut select = self.conn.prepare_cached(which.select)?;
             let mut rows = select.query(params![sid, Bytes(up_to)])?;
             while let Some(row) = rows.next()? {
                 index.remove(row.get(0)?, &Body::read(row, 1)?.message()?)?;
+            }
+            if many {
+                index.end_of_many()?;
             }
         }
         let mut delete = self.conn.prepare_cached(which.delete)?;
@@ -332,7 +388,7 @@ impl<'c> Store<'c> {
 
     fn finish(mut self) -> Sql<SessionRow> {
         self.index.take().map_or(Ok(()), Index::finish)?;
-        self.row.seq = self.seq;
+        self.row.seq = self.position.seq;
         self.row.updated = self.now;
         self.row.live = self.row.messages > 0 || self.has_more_than_messages()?;
         let row = &self.row;
@@ -354,7 +410,6 @@ impl<'c> Store<'c> {
                 row.messages,
                 row.live,
             ])?;
-        self.conn.prepare_cached("UPDATE store SET seq = ?1")?.execute([self.seq])?;
         Ok(self.row)
     }
 
@@ -365,18 +420,14 @@ impl<'c> Store<'c> {
     }
 }
 
-fn tenant_of(conn: &Connection, sid: i64) -> Sql<i64> {
-    Ok(conn.prepare_cached("SELECT tid FROM sessions WHERE sid = ?1")?.query_row([sid], |row| row.get(0))?)
-}
-
 /// The row of a session that is written for the first time.
 fn create(conn: &Connection, tenant: &Tenant, session: &SessionId, first: Stamp) -> Sql<SessionRow> {
     conn.prepare_cached("INSERT INTO tenants (name) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([tenant.as_str()])?;
-    let sid = conn
+    let (sid, tid) = conn
         .prepare_cached(
             "INSERT INTO sessions (tid, id, version, seq, updated, messages, live)
-             SELECT tid, ?2, ?3, 0, 0, 0, 0 FROM tenants WHERE name = ?1 RETURNING sid",
+             SELECT tid, ?2, ?3, 0, 0, 0, 0 FROM tenants WHERE name = ?1 RETURNING sid, tid",
         )?
-        .query_row(params![tenant.as_str(), session.as_str(), Bytes(first)], |row| row.get(0))?;
-    Ok(SessionRow { sid, version: first, head: None, cleared: None, seq: 0, updated: 0, messages: 0, live: false })
+        .query_row(params![tenant.as_str(), session.as_str(), Bytes(first)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(SessionRow { sid, tid, version: first, head: None, cleared: None, seq: 0, updated: 0, messages: 0, live: false })
 }

@@ -107,10 +107,6 @@ impl Body {
         })
     }
 
-    pub(crate) fn id(&self) -> Stamp {
-        self.id
-    }
-
     /// Puts the message together again.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params, params_from_iter};
 use serde_json::Value;
 
 use crate::error::{Sql, corrupted};
-use crate::row::{COLUMNS, SessionRow};
+use crate::row::{self, SessionRow};
 
 /// More than any name that begins with a prefix can continue with: the last code point, more often than names are long.
 const LAST: &str = "\u{10ffff}";
@@ -24,7 +24,7 @@ pub(crate) fn sessions(conn: &Connection, tenant: &Tenant, query: &SessionQuery)
     let mut page = Page::default();
     let mut last = None;
     while let Some(row) = rows.next()? {
-        let id: String = row.get(10)?;
+        let id: String = row.get(11)?;
         let id = SessionId::new(id).map_err(|_| corrupted("a stored name of a session is not one"))?;
         let row = SessionRow::read(row)?;
         let session = row.describe(conn, id)?;
@@ -52,9 +52,11 @@ fn admits(query: &SessionQuery, session: &Session) -> bool {
 
 /// The query as SQL: one row for each session that may be on the page, in order.
 fn statement(tenant: &Tenant, query: &SessionQuery, after: Option<&str>) -> Sql<(String, Vec<Sqlite>)> {
-    let mut sql = String::from("SELECT ");
-    sql.push_str(COLUMNS);
-    sql.push_str(", s.id FROM sessions s WHERE s.tid = (SELECT tid FROM tenants WHERE name = ?)");
+    let mut sql = String::from(concat!(
+        "SELECT ",
+        row::columns!(),
+        ", s.id FROM sessions s WHERE s.tid = (SELECT tid FROM tenants WHERE name = ?)"
+    ));
     let mut values = vec![Sqlite::from(tenant.as_str().to_owned())];
     if query.include == Include::Live {
         sql.push_str(" AND s.live = 1");

@@ -31,19 +31,13 @@ pub(crate) fn messages(conn: &Connection, tenant: &Tenant, session: &SessionId, 
     let row =
         SessionRow::find(conn, tenant, session)?.filter(|row| row.live).ok_or_else(|| no_such_session(session))?;
     let size = page_size(query.limit);
-    let mut found = if query.ids.is_empty() {
-        range(conn, row.sid, query, size + 1)?
-    } else {
-        by_id(conn, row.sid, query, size + 1)?
-    };
-    let more = found.len() > size;
-    found.truncate(size);
-    refuse_conflicts(conn, row.sid, &found)?;
-    let items = found.into_iter().map(Body::message).collect::<Result<Vec<Message>, _>>()?;
-    Ok(Messages { items, more })
+    let found =
+        if query.ids.is_empty() { range(conn, row.sid, query, size)? } else { by_id(conn, row.sid, query, size)? };
+    refuse_conflicts(conn, row.sid, &found.items)?;
+    Ok(found)
 }
 
-fn range(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql<Vec<Body>> {
+fn range(conn: &Connection, sid: i64, query: &MessageQuery, size: usize) -> Sql<Messages> {
     let after = query.after.as_ref().map_or(BEFORE_ALL, |stamp| stamp.as_bytes());
     let before = query.before.as_ref().map_or(AFTER_ALL, |stamp| stamp.as_bytes());
     let sql = match query.order {
@@ -51,11 +45,21 @@ fn range(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql
         Order::NewestFirst => BACKWARDS,
     };
     let mut select = conn.prepare_cached(sql)?;
-    let rows = select.query_map(params![sid, after, before, limit as i64], |row| Body::read(row, 0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    // One more than asked for, to see whether there is more.
+    let mut rows = select.query(params![sid, after, before, size as i64 + 1])?;
+    // A page is a few dozen messages, or as many as there are.
+    let mut found = Messages { items: Vec::with_capacity(size.min(64)), more: false };
+    while let Some(row) = rows.next()? {
+        if found.items.len() == size {
+            found.more = true;
+            break;
+        }
+        found.items.push(Body::read(row, 0)?.message()?);
+    }
+    Ok(found)
 }
 
-fn by_id(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql<Vec<Body>> {
+fn by_id(conn: &Connection, sid: i64, query: &MessageQuery, size: usize) -> Sql<Messages> {
     let mut ids = query.ids.clone();
     ids.sort_unstable();
     ids.dedup();
@@ -64,19 +68,24 @@ fn by_id(conn: &Connection, sid: i64, query: &MessageQuery, limit: usize) -> Sql
     }
     ids.retain(|id| query.after.is_none_or(|after| *id > after) && query.before.is_none_or(|before| *id < before));
     let mut select = conn.prepare_cached(ONE)?;
-    let mut found = Vec::new();
+    let mut found = Messages { items: Vec::new(), more: false };
     for id in ids {
-        if found.len() == limit {
+        let Some(body) = select.query_row(params![sid, Bytes(id)], |row| Body::read(row, 0)).optional()? else {
+            continue;
+        };
+        if found.items.len() == size {
+            found.more = true;
             break;
         }
-        found.extend(select.query_row(params![sid, Bytes(id)], |row| Body::read(row, 0)).optional()?);
+        found.items.push(body.message()?);
     }
     Ok(found)
 }
 
 /// Fails with the first message of the page that replays brought in two variants.
-fn refuse_conflicts(conn: &Connection, sid: i64, page: &[Body]) -> Sql<()> {
-    let (Some(first), Some(last)) = (page.first().map(Body::id), page.last().map(Body::id)) else { return Ok(()) };
+fn refuse_conflicts(conn: &Connection, sid: i64, page: &[Message]) -> Sql<()> {
+    let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(()) };
+    let (first, last) = (first.id, last.id);
     let mut select = conn.prepare_cached(CONFLICTS)?;
     let rows =
         select.query_map(params![sid, Bytes(first.min(last)), Bytes(first.max(last))], |row| row.get::<_, Bytes>(0))?;
@@ -84,8 +93,8 @@ fn refuse_conflicts(conn: &Connection, sid: i64, page: &[Body]) -> Sql<()> {
     if conflicts.is_empty() {
         return Ok(());
     }
-    match page.iter().find(|body| conflicts.binary_search(&Bytes(body.id())).is_ok()) {
-        Some(body) => Err(conflicting(body.id()).into()),
+    match page.iter().find(|message| conflicts.binary_search(&Bytes(message.id)).is_ok()) {
+        Some(message) => Err(conflicting(message.id).into()),
         None => Ok(()),
     }
 }

@@ -25,13 +25,15 @@ struct State<T> {
     jobs: VecDeque<(T, usize)>,
     bytes: usize,
     closed: bool,
+    /// How many threads wait for a job. To wake nobody costs a call to the operating system all the same.
+    sleeping: usize,
     /// Futures that wait for room. All are woken when there is some; who finds none waits again.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
-        let state = State { jobs: VecDeque::new(), bytes: 0, closed: false, waiting: Vec::new() };
+        let state = State { jobs: VecDeque::new(), bytes: 0, closed: false, sleeping: 0, waiting: Vec::new() };
         Self { state: Mutex::new(state), ready: Condvar::new() }
     }
 
@@ -52,9 +54,12 @@ impl<T> Queue<T> {
                 if state.jobs.is_empty() || !full {
                     state.bytes += bytes;
                     state.jobs.push_back((job, bytes));
+                    let sleeping = state.sleeping > 0;
                     // The thread that wakes up wants the lock.
                     drop(state);
-                    self.ready.notify_one();
+                    if sleeping {
+                        self.ready.notify_one();
+                    }
                     return Ok(());
                 }
                 let (sender, receiver) = oneshot::channel();
@@ -78,7 +83,9 @@ impl<T> Queue<T> {
             if state.closed {
                 return None;
             }
+            state.sleeping += 1;
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.sleeping -= 1;
         }
     }
 

@@ -44,6 +44,8 @@ impl Cleared {
 #[derive(Clone, Debug)]
 pub(crate) struct SessionRow {
     pub(crate) sid: i64,
+    /// Its tenant.
+    pub(crate) tid: i64,
     pub(crate) version: Stamp,
     /// The greatest stamp of a live message.
     pub(crate) head: Option<Stamp>,
@@ -58,32 +60,40 @@ pub(crate) struct SessionRow {
 }
 
 /// The columns of a [`SessionRow`], in its order.
-pub(crate) const COLUMNS: &str = "s.sid, s.version, s.head, s.cleared_through, s.cleared_stamp, s.cleared_seq, s.seq, s.updated, s.messages, \
-     s.live";
+macro_rules! columns {
+    () => {
+        "s.sid, s.tid, s.version, s.head, s.cleared_through, s.cleared_stamp, s.cleared_seq, s.seq, s.updated, s.messages, s.live"
+    };
+}
+pub(crate) use columns;
 
 impl SessionRow {
     pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let stamp = |column| row.get::<_, Option<Bytes>>(column).map(|found| found.map(|bytes| bytes.0));
-        let cleared = match (stamp(3)?, stamp(4)?, row.get(5)?) {
+        let cleared = match (stamp(4)?, stamp(5)?, row.get(6)?) {
             (Some(through), Some(stamp), Some(seq)) => Some(Cleared { through, stamp, seq }),
             _ => None,
         };
         Ok(Self {
             sid: row.get(0)?,
-            version: row.get::<_, Bytes>(1)?.0,
-            head: stamp(2)?,
+            tid: row.get(1)?,
+            version: row.get::<_, Bytes>(2)?.0,
+            head: stamp(3)?,
             cleared,
-            seq: row.get(6)?,
-            updated: row.get(7)?,
-            messages: row.get(8)?,
-            live: row.get(9)?,
+            seq: row.get(7)?,
+            updated: row.get(8)?,
+            messages: row.get(9)?,
+            live: row.get(10)?,
         })
     }
 
     /// The row of a session of this tenant, `None` if nothing was ever written to it.
     pub(crate) fn find(conn: &Connection, tenant: &Tenant, session: &SessionId) -> Sql<Option<Self>> {
-        const FIND: &str = "SELECT s.sid, s.version, s.head, s.cleared_through, s.cleared_stamp, s.cleared_seq, s.seq, \
-             s.updated, s.messages, s.live FROM sessions s JOIN tenants t USING (tid) WHERE t.name = ?1 AND s.id = ?2";
+        const FIND: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM sessions s JOIN tenants t USING (tid) WHERE t.name = ?1 AND s.id = ?2"
+        );
         let mut find = conn.prepare_cached(FIND)?;
         Ok(find.query_row(params![tenant.as_str(), session.as_str()], Self::read).optional()?)
     }

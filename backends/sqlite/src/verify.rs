@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::body::{self, Body};
 use crate::error::Sql;
 use crate::index::{Fingerprint, is_on, statistics, stored};
-use crate::row::{Bytes, COLUMNS, SessionRow, acls, value};
+use crate::row::{self, Bytes, SessionRow, acls, value};
 
 /// What builds the index for searching anew.
 const REBUILD: &str = "open the store once with `search=false` and once with `search=true`: the index is built anew";
@@ -114,12 +114,13 @@ fn sessions(conn: &Connection, verified: &mut Verified) -> Sql<()> {
         let arrived: i64 = conn.query_row("SELECT seq FROM store", [], |row| row.get(0))?;
         let mut seen = visible(conn)?;
         let mut select = conn.prepare(&format!(
-            "SELECT {COLUMNS}, t.name, s.id, {COUNTED} FROM sessions s JOIN tenants t USING (tid)"
+            "SELECT {}, t.name, s.id, {COUNTED} FROM sessions s JOIN tenants t USING (tid)",
+            row::columns!()
         ))?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             count += 1;
-            let place = session_place(&row.get::<_, String>(10)?, &row.get::<_, String>(11)?);
+            let place = session_place(&row.get::<_, String>(11)?, &row.get::<_, String>(12)?);
             let stored = match SessionRow::read(row) {
                 Ok(stored) => stored,
                 Err(error) => {
@@ -128,12 +129,12 @@ fn sessions(conn: &Connection, verified: &mut Verified) -> Sql<()> {
                 }
             };
             let counted = Counted {
-                messages: row.get(12)?,
-                head: row.get(13)?,
-                newest: row.get(14)?,
-                latest: row.get(15)?,
-                dead: row.get(16)?,
-                live: row.get(17)?,
+                messages: row.get(13)?,
+                head: row.get(14)?,
+                newest: row.get(15)?,
+                latest: row.get(16)?,
+                dead: row.get(17)?,
+                live: row.get(18)?,
             };
             for what in differences(&stored, &counted, arrived) {
                 verified.problem(Problem::new(&*place, what).with_remedy(RESTORE));
@@ -146,8 +147,9 @@ fn sessions(conn: &Connection, verified: &mut Verified) -> Sql<()> {
     };
     let checked = check();
     tell(checked, "the table `sessions`", verified)?;
-    verified
-        .checked(format!("that {count} sessions are what their messages, deletions, metadata and grants add up to"));
+    verified.checked(format!(
+        "that sessions are what their messages, deletions, metadata and grants add up to (sessions: {count})"
+    ));
     Ok(())
 }
 
@@ -252,7 +254,7 @@ fn messages(conn: &Connection, verified: &mut Verified) -> Sql<()> {
     };
     let checked = check();
     tell(checked, "the table `messages`", verified)?;
-    verified.checked(format!("that {count} messages can be read"));
+    verified.checked(format!("that messages can be read (messages: {count})"));
     if unreadable > 0 {
         verified.unverifiable("the search index: what it should hold cannot be read");
         return Ok(());

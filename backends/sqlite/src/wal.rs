@@ -18,6 +18,8 @@ const COMFORTABLE: u64 = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Wal {
     path: PathBuf,
+    /// The log, once it was there. It is not replaced as long as any connection is open.
+    log: Option<File>,
     max: u64,
     step: u64,
     /// The size at which cutting is tried next.
@@ -31,7 +33,7 @@ impl Wal {
         let mut name = path.into_os_string();
         name.push("-wal");
         let step = COMFORTABLE.min(max / 2);
-        Self { path: name.into(), max, step, next: step, sync_failed: false }
+        Self { path: name.into(), log: None, max, step, next: step, sync_failed: false }
     }
 
     pub(crate) fn max(&self) -> u64 {
@@ -42,8 +44,11 @@ impl Wal {
     ///
     /// Looked up without asking for the times of the file: whoever asks Linux for them makes the next write set them
     /// exactly, and the sync after it bring them to the disk, which makes each sync slower by about a fifth.
-    pub(crate) fn bytes(&self) -> u64 {
-        File::open(&self.path).and_then(|mut log| log.seek(SeekFrom::End(0))).unwrap_or(0)
+    pub(crate) fn bytes(&mut self) -> u64 {
+        if self.log.is_none() {
+            self.log = File::open(&self.path).ok();
+        }
+        self.log.as_mut().and_then(|log| log.seek(SeekFrom::End(0)).ok()).unwrap_or(0)
     }
 
     /// Whether a sync has failed while the log was copied.

@@ -1,5 +1,6 @@
 //! What the writer's thread does: it takes what waits, commits it together, and acknowledges.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,9 +8,9 @@ use std::time::Duration;
 use craftx_core::{Error, ErrorKind, Result, Written};
 use rusqlite::{Connection, ErrorCode, ffi};
 
-use crate::apply;
+use crate::apply::{self, Position};
 use crate::call::late;
-use crate::error::{Sql, is_busy, is_failed_sync, storage};
+use crate::error::{is_busy, is_failed_sync, storage};
 use crate::queue::Queue;
 use crate::wal::Wal;
 use crate::writer::{Batch, Job, State, gone, locked_out};
@@ -78,31 +79,47 @@ impl Worker {
             group.into_iter().for_each(|batch| batch.answer(Err(refusal.error())));
             return Attempt::Done;
         }
-        let Some(mut group) = self.begin(group) else { return Attempt::Done };
-        // Whoever came while another process held the lock goes along.
-        while group.len() < MAX_GROUP
-            && let Some(Job::Write(batch)) = self.queue.pop_if(|job| matches!(job, Job::Write(_)))
-        {
-            group.push(*batch);
-        }
-        group = self.timely(group);
-        group.retain(|batch| batch.ticket.begin());
-        let mut done = Vec::with_capacity(group.len());
-        let mut rest = group.into_iter();
-        while let Some(batch) = rest.next() {
-            let result = self.unite(&batch);
-            if self.poisoned || self.conn.is_autocommit() {
-                // Some failures, such as a full disk, roll the whole transaction back: what was not acknowledged yet
-                // is done again without this batch.
-                let error = result.err().map_or_else(gone, Error::from);
-                self.full |= error.kind() == ErrorKind::StorageFull;
-                batch.answer(Err(error));
-                return Attempt::Again(done.into_iter().map(|(batch, _)| batch).chain(rest).collect());
+        let Some(group) = self.begin(group) else { return Attempt::Done };
+        let mut position = match Position::read(&self.conn) {
+            Ok(position) => position,
+            Err(error) => {
+                self.roll_back();
+                refuse(group, error.sqlite_error().copied());
+                return Attempt::Done;
             }
-            done.push((batch, result));
+        };
+        let mut waiting = VecDeque::from(group);
+        let mut done = Vec::with_capacity(waiting.len());
+        while let Some(batch) = self.next(&mut waiting, done.len()) {
+            match self.unite(&batch, &mut position) {
+                United::Whole(result) => done.push((batch, result)),
+                United::Broken(error) => {
+                    // What was not acknowledged yet is done again without this batch.
+                    self.roll_back();
+                    self.full |= error.kind() == ErrorKind::StorageFull;
+                    batch.answer(Err(error));
+                    return Attempt::Again(done.into_iter().map(|(batch, _)| batch).chain(waiting).collect());
+                }
+            }
         }
-        self.finish(done);
+        self.finish(done, position);
         Attempt::Done
+    }
+
+    /// The next batch of the group that can be done. Whoever came while the ones before it were done, or while another
+    /// process held the lock, goes along.
+    fn next(&self, waiting: &mut VecDeque<Batch>, done: usize) -> Option<Batch> {
+        loop {
+            while done + waiting.len() < MAX_GROUP
+                && let Some(Job::Write(batch)) = self.queue.pop_if(|job| matches!(job, Job::Write(_)))
+            {
+                waiting.push_back(*batch);
+            }
+            let batch = self.timely(waiting.pop_front()?);
+            if let Some(batch) = batch.filter(|batch| batch.ticket.begin()) {
+                return Some(batch);
+            }
+        }
     }
 
     fn may_write(&mut self) -> std::result::Result<(), Refusal> {
@@ -122,12 +139,12 @@ impl Worker {
     /// can still be done, `None` if there are none; the others have their answer.
     fn begin(&mut self, mut group: Vec<Batch>) -> Option<Vec<Batch>> {
         loop {
-            group = self.timely(group);
+            group = group.into_iter().filter_map(|batch| self.timely(batch)).collect();
             if group.is_empty() {
                 self.state.locked_out.store(false, Ordering::Release);
                 return None;
             }
-            match self.conn.execute_batch("BEGIN IMMEDIATE") {
+            match self.execute("BEGIN IMMEDIATE") {
                 Ok(()) => {
                     self.state.locked_out.store(false, Ordering::Release);
                     return Some(group);
@@ -138,44 +155,47 @@ impl Worker {
                 }
                 Err(error) => {
                     self.state.locked_out.store(false, Ordering::Release);
-                    let code = error.sqlite_error().copied();
-                    group.into_iter().for_each(|batch| batch.answer(Err(failed(code, false))));
+                    refuse(group, error.sqlite_error().copied());
                     return None;
                 }
             }
         }
     }
 
-    /// The batches that can still wait; the others get their answer.
-    fn timely(&self, mut group: Vec<Batch>) -> Vec<Batch> {
+    /// The batch, if it can still wait; else it gets its answer.
+    fn timely(&self, batch: Batch) -> Option<Batch> {
         // For a future that was dropped, or has given up, nothing needs to be begun.
-        group.retain(|batch| !batch.reply.is_canceled());
-        let (expired, waiting) = group.into_iter().partition::<Vec<_>, _>(|batch| batch.deadline.has_passed());
-        let locked = self.state.locked_out.load(Ordering::Acquire);
-        for batch in expired {
-            // What has begun in an earlier attempt was rolled back, so this is certain in either case.
-            batch.answer(Err(if locked { locked_out() } else { late() }));
+        if batch.reply.is_canceled() {
+            return None;
         }
-        waiting
+        if !batch.deadline.has_passed() {
+            return Some(batch);
+        }
+        // What has begun in an earlier attempt was rolled back, so this is certain in either case.
+        let locked = self.state.locked_out.load(Ordering::Acquire);
+        batch.answer(Err(if locked { locked_out() } else { late() }));
+        None
     }
 
-    /// Unites one batch, whole or not at all. If not even that is possible, the whole transaction is undone.
-    fn unite(&mut self, batch: &Batch) -> Sql<Written> {
-        let conn = &self.conn;
-        conn.prepare_cached("SAVEPOINT batch")?.execute([])?;
-        let result = apply::unite(conn, &batch.tenant, &batch.session, &batch.records, &batch.options, batch.now);
-        if conn.is_autocommit() {
-            return result;
-        }
-        let ended = match &result {
-            Ok(_) => conn.prepare_cached("RELEASE batch").and_then(|mut release| release.execute([]).map(drop)),
-            Err(_) => conn.execute_batch("ROLLBACK TO batch; RELEASE batch"),
+    /// Unites one batch with its session. Whatever can be refused is refused before anything is changed, so no savepoint is
+    /// needed; what fails after that undoes the whole transaction, which only a damaged or failing store makes necessary.
+    fn unite(&self, batch: &Batch, position: &mut Position) -> United {
+        let Batch { tenant, session, records, options, now, .. } = batch;
+        let prepared = match apply::prepare(&self.conn, tenant, session, records, options) {
+            Ok(prepared) => prepared,
+            Err(fault) if self.conn.is_autocommit() => return United::Broken(fault.into()),
+            Err(fault) => return United::Whole(Err(fault.into())),
         };
-        if let Err(error) = ended {
-            self.roll_back();
-            return Err(error.into());
+        match apply::store(&self.conn, position, tenant, session, prepared, *now) {
+            Ok(_) if self.conn.is_autocommit() => United::Broken(gone()),
+            Ok(written) => United::Whole(Ok(written)),
+            Err(fault) => United::Broken(fault.into()),
         }
-        result
+    }
+
+    /// Executes a statement that is compiled once.
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql)?.execute([]).map(drop)
     }
 
     fn roll_back(&mut self) {
@@ -185,33 +205,46 @@ impl Worker {
     }
 
     /// Commits, then acknowledges.
-    fn finish(&mut self, done: Vec<(Batch, Sql<Written>)>) {
-        let committed = self.conn.execute_batch("COMMIT");
-        let (code, unknown) = match &committed {
-            Ok(()) => {
-                self.state.commits.fetch_add(1, Ordering::AcqRel);
-                (None, false)
-            }
-            Err(error) => {
-                self.poisoned |= is_failed_sync(error);
+    fn finish(&mut self, done: Vec<(Batch, Result<Written>)>, mut position: Position) {
+        let failure = match position.write(&self.conn) {
+            Err(error) => Some((error, true)),
+            Ok(()) => self.execute("COMMIT").err().map(|error| {
                 // A log that lacks the end of its last transaction does not count, so a full disk leaves no doubt, and
                 // neither does a lock. Everything else does.
-                let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
-                self.full |= full;
-                let certain = full || is_busy(error);
-                (error.sqlite_error().copied(), !certain)
-            }
+                let certain = is_full(&error) || is_busy(&error);
+                (error, certain)
+            }),
         };
+        let Some((error, certain)) = failure else {
+            self.state.commits.fetch_add(1, Ordering::AcqRel);
+            done.into_iter().for_each(|(batch, result)| batch.answer(result));
+            return;
+        };
+        self.poisoned |= is_failed_sync(&error);
+        self.full |= is_full(&error);
         self.roll_back();
+        let code = error.sqlite_error().copied();
         for (batch, result) in done {
-            let result = match (result, &committed) {
-                (Ok(written), Ok(())) => Ok(written),
-                (Ok(_), Err(_)) => Err(failed(code, unknown)),
-                (Err(refused), _) => Err(refused.into()),
-            };
-            batch.answer(result);
+            batch.answer(result.and_then(|_| Err(failed(code, !certain))));
         }
     }
+}
+
+/// What became of a batch in its transaction.
+enum United {
+    /// It is in the transaction as a whole, or not at all because it is refused.
+    Whole(Result<Written>),
+    /// The transaction has to be undone, or is already.
+    Broken(Error),
+}
+
+/// Answers batches of which none was begun.
+fn refuse(group: Vec<Batch>, code: Option<ffi::Error>) {
+    group.into_iter().for_each(|batch| batch.answer(Err(failed(code, false))));
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 /// The same failure, for one of many batches.

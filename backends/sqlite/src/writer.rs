@@ -1,7 +1,7 @@
 //! The writer: one thread that owns the only connection which writes.
 //!
-//! All batches that wait share one transaction and one sync (group commit); each has a savepoint of its own, so that
-//! one that is refused takes no other with it. A batch is acknowledged after the commit, never before.
+//! All batches that wait share one transaction and one sync (group commit). A batch is refused before it has changed
+//! anything, so it takes no other with it; and it is acknowledged after the commit, never before.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -161,6 +161,7 @@ impl Backend for Journal {
         Ok(())
     }
 }
+
 const HEADER: &str = "craftx-journal 1\t";
 /// The whole journal, with nothing in it that is dead.
 fn text(state: &State) -> String {

@@ -127,13 +127,13 @@ fn a_store_that_forgets_a_failed_sync_is_found_out() {
     }
     for medium in Medium::ALL {
         let trial = Trial::new(format!("failing sync, {medium}, ForgetsFailures"));
-        let found = (0..10).filter(|number| {
+        let found = (0..20).filter(|number| {
             let seed = Dice::of(trial.seed, *number).next();
             let wrong = fail_one(medium, seed, &["bug=ForgetsFailures"], &mut Sums::default()).err();
             wrong.is_some_and(|wrong| wrong.contains("acknowledged after a sync"))
         });
         let found = found.count();
-        trial.told(format_args!("{found} of 10 stores with this bug were found out"));
+        trial.told(format_args!("{found} of 20 stores with this bug were found out"));
         assert!(found >= 5);
     }
 }

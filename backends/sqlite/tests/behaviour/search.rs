@@ -294,6 +294,40 @@ fn the_words_of_dead_messages_are_gone_from_the_index_too() {
     close(store);
 }
 
+#[test]
+#[cfg(unix)]
+fn a_clear_of_many_messages_leaves_nothing_of_them_and_everything_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.db");
+    let store = open(&path);
+    let secret = |session: &str, n: u64| format!("zq{session}{:06}kx{:05}", n * 7_919 % 999_983, n);
+    let text = |session: &str, n: u64| format!("words that all have {}", secret(session, n));
+    for part in 0..30 {
+        for session in ["a", "b"] {
+            let records: Vec<_> = (part * 10..part * 10 + 10).map(|n| message(n + 1, &text(session, n))).collect();
+            write(&store, session, &records).unwrap();
+        }
+    }
+    let left = |session: &str| {
+        run(store.compact(&cx(), &Compact::new())).unwrap();
+        let bytes = all_bytes(folder.path());
+        (0..300).filter(|n| bytes.contains(&secret(session, *n))).count()
+    };
+    assert_eq!((left("a"), left("b")), (300, 300));
+    write(&store, "a", &[Record::Cleared { through: at(5_000), stamp: at(5_001) }]).unwrap();
+    assert_eq!((left("a"), left("b")), (0, 300));
+    assert!(found(&store, &secret("a", 7)).is_empty());
+    assert_eq!(found(&store, &secret("b", 7)).len(), 1);
+    // One message is cut out again as before.
+    write(&store, "b", &[Record::Deleted { id: at(8), stamp: at(5_001) }]).unwrap();
+    assert_eq!(left("b"), 299);
+    let conn = Connection::open(&path).unwrap();
+    conn.execute("INSERT INTO message_index (message_index) VALUES ('integrity-check')", []).unwrap();
+    assert_eq!(rows(&conn).len(), 299);
+    drop(conn);
+    close(store);
+}
+
 /// The printable bytes of all files of a folder, read by another process.
 fn all_bytes(folder: &Path) -> String {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

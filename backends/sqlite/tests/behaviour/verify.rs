@@ -46,7 +46,7 @@ fn a_healthy_store_says_what_was_checked() {
     let verified = verified(&filled(folder.path()));
     assert_eq!(verified.problems, []);
     assert_eq!(verified.checked.len(), 5);
-    assert!(verified.checked.iter().any(|what| what.contains("99 messages")), "{verified:?}");
+    assert!(verified.checked.iter().any(|what| what.contains("(messages: 99)")), "{verified:?}");
     assert!(verified.unverifiable.iter().any(|what| what.contains("checksums")));
 }
 
