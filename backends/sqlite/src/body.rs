@@ -19,7 +19,7 @@ const ROLE: &str = r#"","role":"system""#;
 /// The characters of an id.
 const ID: usize = 36;
 
-/// A message as it is stored; [`COLUMNS`] in the same order.
+/// A message as it is stored; `columns!` in the same order.
 pub(crate) struct Body {
     id: Stamp,
     role: Stored,
