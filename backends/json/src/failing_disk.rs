@@ -348,3 +348,40 @@ fn sessions_that_were_dropped_from_memory_are_read_again() {
         assert_eq!(messages.items.len(), 3);
     }
 }
+
+#[test]
+fn what_another_process_is_about_to_sync_is_synced_before_it_is_shown() {
+    // It never syncs, so what it has written is as if it were about to.
+    let writer = Rig::with(|config| config.durability(Durability::ProcessCrash));
+    writer.write(1..2).unwrap();
+    let disk = Disk::default();
+    let reader = Json::on(&JsonConfig::new(writer.dir.path()), disk.clone()).unwrap();
+    block_on(reader.prepare(&writer.cx, Prepare::Open)).unwrap();
+    let syncs = || disk.faults.seen().0.into_iter().filter(|call| *call == Sync).count();
+    assert_eq!(texts(&reader, &writer.cx), ["text 1"]);
+    assert_eq!(syncs(), 0, "nobody is writing");
+
+    writer.write(2..3).unwrap();
+    let held = hold_locks(&writer);
+    assert_eq!(texts(&reader, &writer.cx), ["text 1", "text 2"]);
+    assert_eq!(syncs(), 1, "a writer may be about to sync it");
+    assert_eq!(texts(&reader, &writer.cx), ["text 1", "text 2"]);
+    assert_eq!(syncs(), 0, "nothing has come since");
+
+    drop(held);
+    writer.write(3..4).unwrap();
+    let _held = hold_locks(&writer);
+    disk.faults.fail(Sync, 0, io::ErrorKind::StorageFull);
+    for _ in 0..2 {
+        let error = block_on(reader.load(&writer.cx, &session(), &MessageQuery::oldest_first())).unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::StorageFull, Retry::Never), "{error}");
+    }
+}
+
+/// As a process does that is writing.
+fn hold_locks(rig: &Rig) -> Vec<std::fs::File> {
+    let locks = std::fs::read_dir(rig.dir.path().join(".locks")).unwrap();
+    let locks: Vec<_> = locks.map(|entry| std::fs::File::open(entry.unwrap().path()).unwrap()).collect();
+    locks.iter().for_each(|lock| lock.lock().unwrap());
+    locks
+}

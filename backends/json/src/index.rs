@@ -59,8 +59,6 @@ pub(crate) struct Index {
     pub(crate) legacy_places: Vec<(Stamp, Place)>,
     /// When something was last stored.
     pub(crate) updated: Option<SystemTime>,
-    /// A write of this process is under way: until it is over, what it has written so far is not looked at.
-    pub(crate) writing: bool,
     /// Up to here the session file is known to be on the disk, names of folders included.
     pub(crate) durable_to: u64,
 }
@@ -92,7 +90,7 @@ impl Log {
 impl Index {
     /// Forgets everything, so that the next refresh reads all again.
     pub(crate) fn forget(&mut self) {
-        *self = Self { writing: self.writing, ..Self::default() };
+        *self = Self::default();
     }
 
     /// Brings the index up to date with the files. After an error it has to be [forgotten](Self::forget).

@@ -2,7 +2,7 @@
 //!
 //! A fixed number of lock files, each for many sessions, so that no lock file ever has to be removed: removing one is
 //! what makes two processes lock different files of the same name. The operating system lets go of the locks of a
-//! process that dies. Readers take no lock.
+//! process that dies. Readers wait for no lock; one who finds something new looks whether somebody holds it.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -61,7 +61,24 @@ impl Locks {
     /// # Errors
     /// [`ErrorKind::Locked`] if others hold it until the deadline, or for the longest wait that is configured.
     pub(crate) fn session(&self, cx: &Context, name: &str) -> Result<Held<'_>> {
-        self.acquire(cx, crc32c::crc32c(name.as_bytes()) % STRIPES)
+        self.acquire(cx, number_of(name))
+    }
+
+    /// Whether nobody is writing to the session right now, nor to another one with the same lock, as far as can be told
+    /// without waiting.
+    pub(crate) fn is_free(&self, name: &str) -> bool {
+        let number = number_of(name);
+        let Some(held) = self.stripes.get(number as usize).and_then(Stripe::try_take) else { return false };
+        // Shared, so that readers do not take each other for writers. Letting go of what is held unlocks it.
+        if let Some(file) = &held.file {
+            return file.try_lock_shared().is_ok();
+        }
+        // Not made here, and not kept: the store may be one that can only be read.
+        match self.disk.open(&self.path(number)) {
+            Ok(Some(file)) => file.try_lock_shared().is_ok(),
+            Ok(None) => true,
+            Err(_) => false,
+        }
     }
 
     /// Locks what concerns the store as a whole.
@@ -78,7 +95,7 @@ impl Locks {
             return Err(Error::new(ErrorKind::Unexpected, "there is no such lock"));
         };
         let mut held = stripe.take(&wait)?;
-        let path = self.dir.join(format!("{number:02}"));
+        let path = self.path(number);
         let file = match held.file.take() {
             Some(file) => file,
             None => self.open(&path)?,
@@ -100,15 +117,29 @@ impl Locks {
         Ok(held)
     }
 
+    fn path(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("{number:02}"))
+    }
+
     fn open(&self, path: &Path) -> Result<File> {
         self.disk.create_dir(&self.dir).map_err(|error| io_error("cannot create the folder of locks", path, error))?;
         self.disk.open_lock(path).map_err(|error| io_error("cannot open a lock", path, error))
     }
 }
 
+/// Which lock a session has.
+fn number_of(name: &str) -> u32 {
+    crc32c::crc32c(name.as_bytes()) % STRIPES
+}
+
 impl Stripe {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_take(&self) -> Option<Held<'_>> {
+        let mut state = self.state();
+        (!std::mem::replace(&mut state.taken, true)).then(|| Held { stripe: self, file: state.file.take() })
     }
 
     fn take(&self, wait: &Wait<'_>) -> Result<Held<'_>> {

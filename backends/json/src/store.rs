@@ -163,7 +163,8 @@ impl Store {
         }
     }
 
-    /// Looks at a session that is up to date, or as it was before the write that is under way in this process.
+    /// Looks at a session that is up to date. What another process is about to sync is brought to the disk first: a loss
+    /// of power must not take back what somebody has read.
     pub(crate) fn view<T>(
         &self,
         cx: &Context,
@@ -177,7 +178,12 @@ impl Store {
                 .open(&target.files.log)
                 .map_err(|error| crate::error::io_error("cannot open a session file", &target.files.log, error))
         };
-        let log = if index.writing { open()? } else { self.refresh(cx, target, &mut index, open)? };
+        let known = index.log.end;
+        let log = self.refresh(cx, target, &mut index, open)?;
+        if index.log.end > known && !self.locks.is_free(&target.files.lock_name) {
+            let durable = self.make_durable(target, log.as_ref(), index.durable_to, index.log.end);
+            index.durable_to = durable.inspect_err(|_| index.forget())?;
+        }
         let legacy = target.open_legacy(index.legacy)?;
         Ok(View { answer: look(&index)?, log, legacy })
     }
@@ -209,11 +215,7 @@ impl Store {
         loop {
             match read() {
                 Err(error) if has_moved(&error) && looks < LOOKS => {
-                    let slot = self.slot(target);
-                    let mut index = slot.index();
-                    if !index.writing {
-                        index.forget();
-                    }
+                    self.slot(target).index().forget();
                 }
                 done => return done,
             }

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use craftx_core::union::Plan;
 use craftx_core::{Context, Error, Message, Record, Result, Retry, SessionId, WriteOptions, Written, json};
 
-use crate::cache::Slot;
 use crate::error::io_error;
 use crate::header::Header;
 use crate::index::{Index, Place, Target};
@@ -21,15 +20,6 @@ struct Batch {
     header: Option<(Header, Vec<u8>)>,
     bytes: Vec<u8>,
     starts: Vec<(u64, u32)>,
-}
-
-/// While it lives, readers of this process take the index as it is.
-struct Writing<'a>(&'a Slot);
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        self.0.index().writing = false;
-    }
 }
 
 impl Store {
@@ -61,30 +51,18 @@ impl Store {
             return Ok(index.set.commit(&plan, |_, _| Place::Log { offset: 0, len: 0 }));
         }
 
-        index.writing = true;
-        let end = index.log.end;
-        let (durable_to, torn) = (index.durable_to, index.log.torn);
-        drop(index);
-        let writing = Writing(&slot);
-        let batch = Batch::new(&plan, (end == 0).then(|| Header::new(target.tenant, target.session)));
-        let stored = self.append(cx, &target, log, Gap { end, durable_to, torn }, &batch);
-        let mut index = slot.index();
-        match stored {
-            Ok(()) => {
-                let written = batch.commit(&mut index, &plan);
-                index.updated = index.updated.max(Some(cx.clock.wall()));
-                self.cache.weigh(target.tenant, target.session, index.set.len());
-                drop(index);
-                drop(writing);
-                Ok(written)
-            }
-            Err(error) => {
-                index.forget();
-                drop(index);
-                drop(writing);
-                Err(error)
-            }
+        // Whoever reads the session in this process waits for the sync: another process may have shown the batch to its
+        // readers by then, and nobody may see less after somebody has seen more.
+        let gap = Gap { end: index.log.end, durable_to: index.durable_to, torn: index.log.torn };
+        let batch = Batch::new(&plan, (gap.end == 0).then(|| Header::new(target.tenant, target.session)));
+        if let Err(error) = self.append(cx, &target, log, gap, &batch) {
+            index.forget();
+            return Err(error);
         }
+        let written = batch.commit(&mut index, &plan);
+        index.updated = index.updated.max(Some(cx.clock.wall()));
+        self.cache.weigh(target.tenant, target.session, index.set.len());
+        Ok(written)
     }
 
     pub(crate) fn open_to_write(&self, target: &Target<'_>) -> Result<Option<File>> {
@@ -184,7 +162,13 @@ impl Store {
     }
 
     /// Brings what is known of a session to the disk, unless that is known to have been done; returns up to where.
-    fn make_durable(&self, target: &Target<'_>, log: Option<&File>, durable_to: u64, end: u64) -> Result<u64> {
+    pub(crate) fn make_durable(
+        &self,
+        target: &Target<'_>,
+        log: Option<&File>,
+        durable_to: u64,
+        end: u64,
+    ) -> Result<u64> {
         let Some(file) = log.filter(|_| self.syncs() && durable_to < end) else { return Ok(durable_to) };
         let synced = self.sync(file).and_then(|()| match durable_to {
             0 => self.sync_names(target),
