@@ -329,13 +329,12 @@ impl Dirty {
         marks
     }
 
-    /// The leg is not what it was: it has none of the marks, and what was copied to it or from it means nothing.
-    pub(crate) fn replaced(&mut self, leg: usize) {
+    /// The leg is not what it was: nobody knows which marks it has, and what was copied to it or from it means nothing.
+    pub(crate) fn replaced(&mut self, leg: usize, now: Instant) {
         self.epoch += 1;
         for ((_, holder), hold) in &mut self.holds {
             if *holder == leg {
-                hold.marks.clear();
-                hold.foreign.clear();
+                hold.marks.iter_mut().for_each(|(_, until)| *until = Some(now));
                 hold.lacks.iter_mut().for_each(|lack| lack.cursor = None);
             } else if let Some(lack) = hold.lacks.get_mut(leg) {
                 lack.cursor = None;

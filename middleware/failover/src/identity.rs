@@ -5,8 +5,9 @@
 //! copied both ways, and until that is done the leg answers no read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
-use craftx_core::{Context, Operation, Record, Result, Stamp, Uuid, WriteOptions};
+use craftx_core::{Context, Error, ErrorKind, Operation, Record, Result, Stamp, Uuid, WriteOptions};
 use serde_json::Value;
 
 use crate::bug::Bug;
@@ -28,6 +29,9 @@ pub(crate) struct Identities {
 struct Identity {
     store: Option<Uuid>,
     position: Option<u64>,
+    /// The position before this handle wrote to it, or when the legs were told last: what others remember of it is
+    /// compared with this.
+    judged: Option<u64>,
     /// Whom the leg remembers, and their positions.
     remembers: BTreeMap<String, Option<u64>>,
     /// The version of the session in which it does.
@@ -77,19 +81,14 @@ impl Identities {
         self.whole.iter().copied().collect()
     }
 
-    /// Whether all legs are equal as a whole, and know it.
+    /// Whether all legs are there and equal as a whole, and know it.
     pub(crate) fn is_settled(&self) -> bool {
-        self.whole.is_empty() && !self.legs.iter().any(|leg| leg.untold)
+        self.whole.is_empty() && self.legs.iter().all(|leg| leg.met && !leg.untold)
     }
 
     /// Whether the legs have never been equal before.
     pub(crate) fn is_first(&self) -> bool {
         !self.whole.is_empty() && self.legs.iter().all(|leg| leg.remembers.is_empty())
-    }
-
-    /// The legs shall remember where the others are now.
-    pub(crate) fn tell_again(&mut self) {
-        self.legs.iter_mut().for_each(|leg| leg.untold = true);
     }
 
     /// Everything that the holder has was copied to the leg.
@@ -122,14 +121,14 @@ impl Identities {
         let (false, Some(store)) = (by.remembers.is_empty(), of.store) else { return Opinion::None };
         match by.remembers.get(&store.to_string()) {
             None => Opinion::Stranger,
-            Some(Some(then)) if of.position.is_some_and(|now| now < *then) => Opinion::Behind,
+            Some(Some(then)) if of.judged.is_some_and(|now| now < *then) => Opinion::Behind,
             Some(_) => Opinion::Known,
         }
     }
 
     /// Judges the legs when one was met for the first time.
     fn judge(&mut self) {
-        let met: Vec<usize> = (0..self.legs.len()).filter(|leg| self.is_met(*leg)).collect();
+        let met: Vec<usize> = (0..self.legs.len()).filter(|leg| self.store(*leg).is_some()).collect();
         let mut strange = false;
         for leg in &met {
             let others = met.iter().filter(|other| *other != leg);
@@ -166,6 +165,7 @@ impl State {
     /// What a leg said of itself. Returns whether it is another store than it was.
     fn met(
         &mut self,
+        now: Instant,
         leg: usize,
         store: Uuid,
         position: Option<u64>,
@@ -176,10 +176,12 @@ impl State {
             || known.position.zip(position).is_some_and(|(known, now)| now < known);
         let is_new = known.store.is_none();
         (known.store, known.position) = (Some(store), position);
+        if is_new || replaced {
+            known.judged = position;
+        }
         known.remembers = remembers;
-        known.met = true;
         if replaced {
-            self.dirty.replaced(leg);
+            self.dirty.replaced(leg, now);
             self.identities.unite_all();
             if let Some(known) = self.identities.legs.get_mut(leg) {
                 known.blocked = true;
@@ -214,27 +216,36 @@ impl Inner {
         let mut metadata = session.map(|session| session.metadata).unwrap_or_default();
         let whole = metadata.remove(WHOLE).and_then(|value| value.as_str()?.parse::<Uuid>().ok());
         let remembers = metadata.into_iter().map(|(store, position)| (store, position.as_u64())).collect();
-        let position = status.position.filter(|_| !self.has(Bug::IgnoresIdentity));
-        let mut state = self.state();
-        state.store = state.store.or(whole);
-        if self.has(Bug::IgnoresIdentity) {
-            let first = state.identities.store(leg).unwrap_or(status.store);
-            state.met(leg, first, position, BTreeMap::new());
-        } else {
-            state.met(leg, status.store, position, remembers);
+        let replaced = {
+            let mut state = self.state();
+            state.store = state.store.or(whole);
+            let bug = self.has(Bug::IgnoresIdentity);
+            let store = state.identities.store(leg).filter(|_| bug).unwrap_or(status.store);
+            let position = status.position.filter(|_| !bug);
+            let replaced = state.met(self.clock.now(), leg, store, position, remembers);
+            if let Some(identity) = state.identities.legs.get_mut(leg) {
+                identity.version = identity.version.max(version);
+            }
+            replaced
+        };
+        let mut marks = marks;
+        if replaced {
+            // A backup has marks of this handle that it took away long ago.
+            self.read_marks_of(&cx, leg, &self.own_marks, &mut marks).await?;
         }
         if !self.has(Bug::IgnoresOldMarks) {
-            self.note_marks(&mut state, leg, marks);
+            self.note_marks(leg, marks);
         }
-        if let Some(identity) = state.identities.legs.get_mut(leg) {
+        if let Some(identity) = self.state().identities.legs.get_mut(leg) {
             identity.marks_read = true;
-            identity.version = identity.version.max(version);
+            identity.met = true;
         }
         Ok(())
     }
 
-    fn note_marks(&self, state: &mut State, leg: usize, marks: Vec<(MarkId, Place)>) {
+    fn note_marks(&self, leg: usize, marks: Vec<(MarkId, Place)>) {
         let now = self.clock.now();
+        let mut state = self.state();
         state.dirty.keep_foreign(leg, &marks);
         for (mark, place) in marks {
             state.dirty.foreign(&place, leg, mark, now + self.config.foreign(), now);
@@ -257,35 +268,57 @@ impl Inner {
         Ok(itself)
     }
 
-    /// Tells the legs who the others are, once all are equal as a whole. Returns whether all that are up know.
+    /// Asks the legs for their positions and lets each remember the others', so that one which is replaced by an older
+    /// backup of itself is found out. Has to come before marks are taken away: what was copied to a leg is known to be
+    /// there only up to a position. All legs must be there and equal as a whole.
+    ///
+    /// # Errors
+    /// `Unavailable` if a leg is not there.
+    pub(crate) async fn tell_positions(&self, cx: &Context) -> Result<()> {
+        let cx = self.system(cx, &self.reserved);
+        for leg in 0..self.legs.len() {
+            let status = |leg: craftx_core::DynBackend, cx: Context| async move { leg.status(&cx).await };
+            let status = self.call(leg, &cx, Operation::Status, status).await?;
+            let mut state = self.state();
+            match state.identities.legs.get_mut(leg).filter(|leg| leg.met && leg.store == Some(status.store)) {
+                Some(known) => known.position = known.position.max(status.position),
+                None => return Err(Error::new(ErrorKind::Unavailable, "the leg is another store than it was")),
+            }
+        }
+        self.state().identities.legs.iter_mut().for_each(|leg| leg.untold = true);
+        self.tell_legs(&cx).await
+    }
+
+    /// Lets the legs remember each other, if there is something that they do not know.
     pub(crate) async fn tell_legs(&self, cx: &Context) -> Result<()> {
         let cx = self.system(cx, &self.reserved);
         let (set, whole) = {
             let state = self.state();
-            let legs = &state.identities.legs;
-            if !state.identities.whole.is_empty() || !legs.iter().any(|leg| leg.untold && leg.met) {
+            let identities = &state.identities;
+            if !identities.legs.iter().any(|leg| leg.untold) {
                 return Ok(());
             }
-            let known = legs.iter().filter_map(|leg| Some((leg.store?.to_string(), leg.position)));
-            let set: BTreeMap<_, _> = known.map(|(store, position)| (store, Some(Value::from(position)))).collect();
-            (set, state.store)
+            if !identities.whole.is_empty() || identities.legs.iter().any(|leg| !leg.met) {
+                return Err(Error::new(ErrorKind::Unavailable, "the legs are not known to be equal"));
+            }
+            let known = identities.legs.iter().filter_map(|leg| Some((leg.store?.to_string(), leg.position)));
+            (known.collect::<BTreeMap<_, _>>(), state.store)
         };
         let whole = whole.unwrap_or_else(|| self.random_id());
         self.state().store = Some(whole);
-        for leg in (0..self.legs.len()).filter(|leg| self.is_up(*leg)) {
-            let mut set = set.clone();
-            let version = {
+        for leg in 0..self.legs.len() {
+            let (gone, version) = {
                 let state = self.state();
                 let Some(identity) = state.identities.legs.get(leg).filter(|leg| leg.untold) else { continue };
-                if state.identities.legs.iter().all(|leg| leg.store.is_some()) {
-                    // A leg that is no longer one must not be believed when it is added again.
-                    identity.remembers.keys().for_each(|store| drop(set.entry(store.clone()).or_insert(None)));
-                }
-                identity.version
+                // A leg that is no longer one must not be believed when it is added again.
+                let gone = identity.remembers.keys().filter(|store| !set.contains_key(*store)).cloned();
+                (gone.collect::<Vec<_>>(), identity.version)
             };
-            set.insert(WHOLE.to_owned(), Some(Value::from(whole.to_string())));
+            let values = set.iter().map(|(store, position)| (store.clone(), Some(Value::from(*position))));
+            let mut values: BTreeMap<_, _> = values.chain(gone.into_iter().map(|store| (store, None))).collect();
+            values.insert(WHOLE.to_owned(), Some(Value::from(whole.to_string())));
             let stamp = self.mint(version)?;
-            let record = [Record::Session { stamp, set: set.clone() }];
+            let record = [Record::Session { stamp, set: values }];
             let session = &self.known_legs;
             let write = |leg: craftx_core::DynBackend, cx: Context| async move {
                 leg.write(&cx, session, &record, &WriteOptions::replay()).await
@@ -294,9 +327,11 @@ impl Inner {
             if let Some(identity) = self.state().identities.legs.get_mut(leg) {
                 identity.untold = false;
                 identity.version = Some(stamp);
-                set.remove(WHOLE);
-                identity.remembers = set.into_iter().filter_map(|(store, value)| Some((store, value?.as_u64()))).collect();
+                identity.remembers.clone_from(&set);
             }
+        }
+        for identity in &mut self.state().identities.legs {
+            identity.judged = identity.position;
         }
         Ok(())
     }

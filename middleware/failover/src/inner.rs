@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(crate) answered: Vec<Option<Instant>>,
     /// When marks and identities were last read.
     pub(crate) refreshed: Option<Instant>,
+    /// When marks were last taken away.
+    pub(crate) cleared: Option<Instant>,
     /// How legs are prepared that come back.
     pub(crate) mode: Prepare,
     /// The identity of the whole.
@@ -93,6 +95,7 @@ impl Inner {
             capabilities: vec![None; legs.len()],
             answered: vec![None; legs.len()],
             refreshed: None,
+            cleared: None,
             mode: Prepare::Open,
             store: None,
             last_stamp: None,

@@ -75,7 +75,6 @@ impl Inner {
         let was = std::mem::replace(&mut self.state().phase, Phase::Closed);
         self.signal.stop();
         if was == Phase::Open {
-            self.state().identities.tell_again();
             self.heal(&self.share(cx, self.legs.len())).await;
         }
         let close = |backend: DynBackend, cx: Context| async move { backend.close(&cx).await };

@@ -5,6 +5,7 @@
 //! Every process reads the marks of all; whoever sees the mark of another owner for longer than its lease may take it
 //! away, once it has healed what the mark stands for. The owner relies on it for half the lease only.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use craftx_core::{
@@ -50,8 +51,24 @@ impl Spent {
         }
     }
 
-    fn take(&mut self, leg: usize) -> (Vec<Stamp>, Vec<MarkId>) {
-        self.0.get_mut(leg).map(|spent| (std::mem::take(&mut spent.own), std::mem::take(&mut spent.foreign))).unwrap_or_default()
+    /// The marks in a leg, by the session where they lie.
+    fn of(&self, leg: usize, own: &SessionId) -> BTreeMap<SessionId, Vec<Stamp>> {
+        let mut marks: BTreeMap<SessionId, Vec<Stamp>> = BTreeMap::new();
+        let Some(spent) = self.0.get(leg) else { return marks };
+        for (session, id) in spent.own.iter().map(|id| (own, *id)).chain(spent.foreign.iter().map(|(of, id)| (of, *id))) {
+            marks.entry(session.clone()).or_default().push(id);
+        }
+        marks
+    }
+
+    /// These marks were taken away.
+    fn gone(&mut self, leg: usize, session: &SessionId, ids: &[Stamp], own: &SessionId) {
+        let Some(spent) = self.0.get_mut(leg) else { return };
+        if session == own {
+            spent.own.retain(|id| !ids.contains(id));
+            spent.tombstones += ids.len();
+        }
+        spent.foreign.retain(|(of, id)| of != session || !ids.contains(id));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -173,7 +190,8 @@ impl Inner {
         }
     }
 
-    async fn read_marks_of(
+    /// The marks of one owner.
+    pub(crate) async fn read_marks_of(
         &self,
         cx: &Context,
         leg: usize,
@@ -204,48 +222,47 @@ impl Inner {
         {
             let now = self.clock.now();
             let mut state = self.state();
+            if state.cleared.is_some_and(|last| last + linger > now) {
+                return 0;
+            }
+            state.cleared = Some(now);
             for (leg, own, foreign) in state.dirty.settled(now, linger) {
                 state.spent.add(leg, own, foreign);
             }
+            if state.spent.is_empty() {
+                return 0;
+            }
+        }
+        if self.tell_positions(cx).await.is_err() {
+            return 0;
         }
         let cx = self.system(cx, &self.reserved);
         let mut cleared = 0;
         for leg in (0..self.legs.len()).filter(|leg| self.is_up(*leg)) {
-            let (own, foreign) = self.state().spent.take(leg);
-            let own = own.into_iter().map(|id| (self.own_marks.clone(), id));
-            let mut all: Vec<MarkId> = own.chain(foreign).collect();
-            all.sort();
-            let (mut rest, mut failed) = (all.as_slice(), Vec::new());
-            while let Some((session, _)) = rest.first() {
-                let same = rest.iter().take(AT_ONCE).take_while(|(of, _)| of == session).count();
-                let (batch, left) = rest.split_at(same);
-                rest = left;
-                match self.delete_marks(&cx, leg, session, batch).await {
-                    Ok(()) => cleared += batch.len() as u64,
-                    Err(_) => failed.extend_from_slice(batch),
+            let marks = self.state().spent.of(leg, &self.own_marks);
+            for (session, ids) in marks {
+                for part in ids.chunks(AT_ONCE) {
+                    // What cannot be taken away now is taken away next time.
+                    if self.delete_marks(&cx, leg, &session, part).await.is_ok() {
+                        cleared += part.len() as u64;
+                    }
                 }
             }
-            let (own, foreign): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(session, _)| *session == self.own_marks);
-            self.state().spent.add(leg, own.into_iter().map(|(_, id)| id).collect(), foreign);
             self.purge(&cx, leg).await;
         }
         cleared
     }
 
-    async fn delete_marks(&self, cx: &Context, leg: usize, session: &SessionId, marks: &[MarkId]) -> Result<()> {
-        let deletions = marks
+    async fn delete_marks(&self, cx: &Context, leg: usize, session: &SessionId, ids: &[Stamp]) -> Result<()> {
+        let deletions = ids
             .iter()
-            .map(|(_, id)| Ok(Record::Deleted { id: *id, stamp: self.mint(Some(*id))? }))
+            .map(|id| Ok(Record::Deleted { id: *id, stamp: self.mint(Some(*id))? }))
             .collect::<Result<Vec<_>>>()?;
         let delete = |leg: craftx_core::DynBackend, cx: Context| async move {
             leg.write(&cx, session, &deletions, &WriteOptions::replay()).await
         };
         self.call(leg, cx, Operation::Write, delete).await?;
-        if *session == self.own_marks
-            && let Some(spent) = self.state().spent.0.get_mut(leg)
-        {
-            spent.tombstones += marks.len();
-        }
+        self.state().spent.gone(leg, session, ids, &self.own_marks);
         Ok(())
     }
 

@@ -112,13 +112,14 @@ impl Client {
         for _ in 0..=self.world.below(4) {
             let cx = self.cx(&place.0);
             let options = WriteOptions::fresh().expecting(expect);
-            let began = self.world.clock().elapsed();
+            let (began, replaced) = (self.world.clock().elapsed(), self.world.ledger().replaced);
             let written = self.failover.write(&cx, &place.1, records, &options).await;
             self.world.in_time(&cx, began);
+            self.world.tell(|| format!("life {} wrote {place:?} {records:?}: {written:?}", self.life));
             match written {
                 Ok(_) => {
                     self.world.note(1);
-                    return self.world.ledger().acknowledge(place, records, self.life);
+                    return self.world.ledger().acknowledge(place, records, self.life, replaced);
                 }
                 Err(error) => {
                     self.world.note(2 + error.kind() as u64);
@@ -152,6 +153,7 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::NotFound => Default::default(),
             Err(_) => return Ok(()),
         };
+        self.world.tell(|| format!("life {} read {place:?}: {} messages", self.life, page.items.len()));
         self.world.note(50 + page.items.len() as u64);
         // What was deleted or lost in the meantime need not be there.
         let after = self.owed(place);

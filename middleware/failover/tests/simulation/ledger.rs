@@ -12,6 +12,8 @@ pub(crate) type Place = (Tenant, SessionId);
 pub(crate) struct Ledger {
     places: BTreeMap<Place, Vec<Entry>>,
     pub(crate) acknowledged: u64,
+    /// How many legs were replaced: what was acknowledged by one of them meanwhile may be lost.
+    pub(crate) replaced: u64,
 }
 
 #[derive(Debug)]
@@ -48,8 +50,12 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn acknowledge(&mut self, place: &Place, records: &[Record], life: u64) {
+    /// The write that began after so many replacements was acknowledged.
+    pub(crate) fn acknowledge(&mut self, place: &Place, records: &[Record], life: u64, replaced: u64) {
         self.acknowledged += 1;
+        if replaced != self.replaced {
+            return;
+        }
         for entry in self.places.entry(place.clone()).or_default() {
             if records.contains(&entry.record) {
                 entry.told.push(life);
@@ -59,6 +65,7 @@ impl Ledger {
 
     /// A leg is gone: what no other one has may be lost.
     pub(crate) fn forgive(&mut self, left: impl Fn(&Place) -> Vec<Record>) {
+        self.replaced += 1;
         for (place, entries) in &mut self.places {
             let set = fold(&left(place));
             for entry in entries {

@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) noise: AtomicU64,
     /// How many calls failed.
     pub(crate) faults: AtomicU64,
+    /// Whether to tell what happens.
+    pub(crate) tells: bool,
     /// A digest of everything that happened.
     pub(crate) trace: AtomicU64,
 }
@@ -63,6 +65,13 @@ impl Shared {
     pub(crate) fn note(&self, what: u64) {
         let mixed = (self.trace.load(Ordering::Relaxed) ^ what).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
         self.trace.store(mixed, Ordering::Relaxed);
+    }
+
+    /// Tells what happens, where a single run is repeated.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        if self.tells {
+            println!("{:>7} ms  {}", self.clock.elapsed().as_millis(), what());
+        }
     }
 
     /// Lets others go first.
@@ -228,7 +237,13 @@ impl Leg {
     }
 
     /// What every call goes through.
-    async fn call<T>(&self, changes: bool, late: impl FnOnce(), call: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn call<T>(
+        &self,
+        what: impl Fn() -> String,
+        changes: bool,
+        late: impl FnOnce(),
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         for _ in 0..self.shared.below(3) {
             self.shared.yield_now().await;
         }
@@ -239,6 +254,7 @@ impl Leg {
         let fault = self.fault();
         let failed = |kind| Error::new(kind, "a fault of the simulation");
         self.shared.note(self.number * 16 + u64::from(changes) * 8 + matches!(fault, Fault::None) as u64);
+        self.shared.tell(|| format!("    leg {} {}: {fault:?} ({mode:?})", self.number, what()));
         if fault != Fault::None {
             self.shared.faults.fetch_add(1, Ordering::Relaxed);
         }
@@ -268,8 +284,8 @@ impl Leg {
         answer
     }
 
-    async fn read<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        self.call(false, || (), call).await
+    async fn read<T>(&self, what: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
+        self.call(|| what.to_owned(), false, || (), call).await
     }
 }
 
@@ -279,7 +295,7 @@ impl Backend for Leg {
         self.memory().capabilities()
     }
     async fn prepare(&self, cx: &Context, mode: Prepare) -> Result<Capabilities> {
-        self.read(async { self.memory().prepare(cx, mode).await }).await
+        self.read("prepare", async { self.memory().prepare(cx, mode).await }).await
     }
     async fn write(
         &self,
@@ -289,10 +305,11 @@ impl Backend for Leg {
         options: &WriteOptions,
     ) -> Result<Written> {
         let late = || self.late(cx, session, records, options);
-        self.call(true, late, async { self.memory().write(cx, session, records, options).await }).await
+        let what = || format!("write {} {session} {records:?}", cx.tenant);
+        self.call(what, true, late, async { self.memory().write(cx, session, records, options).await }).await
     }
     async fn load(&self, cx: &Context, session: &SessionId, query: &MessageQuery) -> Result<Messages> {
-        self.read(async { self.memory().load(cx, session, query).await }).await
+        self.read("load", async { self.memory().load(cx, session, query).await }).await
     }
     async fn records(
         &self,
@@ -303,25 +320,25 @@ impl Backend for Leg {
     ) -> Result<Changes> {
         // Small pages, so that copies are cut in two.
         let limit = limit.map(|limit| limit.min(2));
-        self.read(async { self.memory().records(cx, session, from, limit).await }).await
+        self.read("records", async { self.memory().records(cx, session, from, limit).await }).await
     }
     async fn session(&self, cx: &Context, session: &SessionId) -> Result<Option<Session>> {
-        self.read(async { self.memory().session(cx, session).await }).await
+        self.read("session", async { self.memory().session(cx, session).await }).await
     }
     async fn sessions(&self, cx: &Context, query: &SessionQuery) -> Result<Page<Session>> {
-        self.read(async { self.memory().sessions(cx, query).await }).await
+        self.read("sessions", async { self.memory().sessions(cx, query).await }).await
     }
     async fn search(&self, cx: &Context, query: &SearchQuery) -> Result<Page<Hit>> {
-        self.read(async { self.memory().search(cx, query).await }).await
+        self.read("search", async { self.memory().search(cx, query).await }).await
     }
     async fn tenants(&self, cx: &Context, from: Option<&Cursor>) -> Result<Page<Tenant>> {
-        self.read(async { self.memory().tenants(cx, from).await }).await
+        self.read("tenants", async { self.memory().tenants(cx, from).await }).await
     }
     async fn compact(&self, cx: &Context, what: &Compact) -> Result<Compacted> {
-        self.read(async { self.memory().compact(cx, what).await }).await
+        self.read("compact", async { self.memory().compact(cx, what).await }).await
     }
     async fn status(&self, cx: &Context) -> Result<Status> {
-        self.read(async {
+        self.read("status", async {
             cx.check_deadline()?;
             Ok(self.status_now().await)
         })

@@ -59,6 +59,10 @@ impl World {
         self.shared.note(what);
     }
 
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        self.shared.tell(what);
+    }
+
     pub(crate) fn read(&self) {
         self.reads.fetch_add(1, Ordering::Relaxed);
     }
@@ -168,6 +172,7 @@ struct Fate {
     until: Vec<Option<Duration>>,
     backups: Vec<Option<(Contents, u64)>>,
     replacements: u64,
+    calm: bool,
     report: Report,
 }
 
@@ -179,6 +184,11 @@ impl Fate {
                 *until = None;
                 *leg.mode.lock().unwrap() = Mode::Up;
             }
+        }
+        if self.calm {
+            let mut handles = self.processes.iter().map(|process| process.failover.0.state());
+            self.calm = !handles.all(|state| state.identities.all_marks_read());
+            return;
         }
         if self.world.below(25) > 0 {
             return;
@@ -211,6 +221,7 @@ impl Fate {
             3 => Mode::Hangs,
             _ => Mode::Slow(Duration::from_millis(self.world.below(1_500))),
         };
+        self.world.shared.tell(|| format!("leg {which} is {mode:?}"));
         *self.world.legs[which].mode.lock().unwrap() = mode;
         self.until[which] = Some(now + Duration::from_millis(self.world.below(15_000)));
     }
@@ -218,26 +229,43 @@ impl Fate {
     fn crash(&mut self, process: usize) {
         self.report.crashes += 1;
         self.lives += 1;
+        self.world.shared.tell(|| format!("CRASH of process {process}, now life {}", self.lives));
         self.processes[process] = Process::start(&self.world, self.lives);
     }
 
     /// The leg is replaced by an empty one or by an old backup; half the time nobody is told.
     fn replace(&mut self, which: usize, now: Duration) {
         self.report.replaced += 1;
+        self.world.shared.tell(|| format!("leg {which} is REPLACED, backup {}", self.backups[which].is_some()));
         let legs = &self.world.legs;
         let left = |place: &Place| {
             let others = legs.iter().enumerate().filter(|(leg, _)| *leg != which);
             others.flat_map(|(_, leg)| leg.records_of(&place.0, &place.1)).collect::<Vec<Record>>()
         };
         self.world.ledger().forgive(left);
-        match &self.backups[which] {
+        let backup = self.backups[which].take();
+        match &backup {
             Some(backup) => legs[which].restore(backup),
             None => legs[which].wipe(1_000 + u128::from(self.report.replaced)),
         }
-        if self.world.below(2) == 0 {
+        if backup.is_some() {
+            // A backup is found out only by its position, so nobody may write to it before the legs have met.
+            self.calm();
+        }
+        if backup.is_some() || self.world.below(2) == 0 {
             (0..self.processes.len()).for_each(|process| self.crash(process));
         } else {
             *self.world.blind.lock().unwrap() = now + Duration::from_secs(25);
+        }
+    }
+
+    /// Nothing fails for a while.
+    fn calm(&mut self) {
+        self.world.shared.noise.store(0, Ordering::Relaxed);
+        self.calm = true;
+        for (leg, until) in self.world.legs.iter().zip(&mut self.until) {
+            *until = None;
+            *leg.mode.lock().unwrap() = Mode::Up;
         }
     }
 
@@ -269,6 +297,7 @@ impl Fate {
 
     /// All faults end. Whatever is left of the processes heals, and the legs must be equal.
     fn end(&mut self) -> Result<(), String> {
+        self.world.shared.tell(|| "END of all faults".to_owned());
         self.world.shared.noise.store(0, Ordering::Relaxed);
         for leg in &self.world.legs {
             *leg.mode.lock().unwrap() = Mode::Up;
@@ -282,8 +311,12 @@ impl Fate {
         }
         self.world.legs.iter().for_each(|leg| leg.arrive(true));
         for process in &self.processes {
-            let prepared = self.drive(process.failover.prepare(&self.world.cx(), Prepare::Migrate))?;
-            prepared.map_err(|error| format!("it cannot be prepared in the end: {error:?}"))?;
+            // Breakers may be open still.
+            let mut tries = 0..10;
+            while let Err(error) = self.drive(process.failover.prepare(&self.world.cx(), Prepare::Migrate))? {
+                tries.next().ok_or_else(|| format!("it cannot be prepared in the end: {error:?}"))?;
+                self.world.clock().advance(Duration::from_secs(1));
+            }
         }
         let mut done = false;
         for _ in 0..60 {
@@ -358,12 +391,14 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
         progress: AtomicU64::new(0),
         noise: AtomicU64::new(0),
         faults: AtomicU64::new(0),
+        tells: std::env::var_os("CRAFTX_SIM_SEED").is_some(),
         trace: AtomicU64::new(seed),
     });
     shared.noise.store([0, 10, 30, 80][shared.below(4) as usize], Ordering::Relaxed);
     let legs = if shared.below(4) == 0 { 3 } else { 2 };
     let processes = if shared.below(4) == 0 { 2 } else { 1 };
     let shared_legs = processes > 1 || shared.below(3) == 0;
+    shared.tell(|| format!("{legs} legs, {processes} processes, shared {shared_legs}"));
     let config = FailoverConfig::default()
         .mirror(if shared.below(3) == 0 { Mirror::Sync } else { Mirror::Async })
         .processes(if shared_legs { Processes::Shared } else { Processes::Single })
@@ -393,6 +428,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
         until: vec![None; world.legs.len()],
         backups: (0..world.legs.len()).map(|_| None).collect(),
         replacements: u64::from(world.below(3) == 0),
+        calm: false,
         report: Report::default(),
         world: Arc::clone(&world),
     };
