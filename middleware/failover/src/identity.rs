@@ -16,6 +16,8 @@ use crate::inner::{Inner, State};
 
 /// The key under which a leg keeps the identity of the whole.
 const WHOLE: &str = "whole";
+/// The key under which a leg keeps that it is an older backup of itself. Its position alone would soon say otherwise.
+const BEHIND: &str = "behind";
 
 /// What is known of the legs as a whole.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ struct Identity {
     marks_read: bool,
     /// Whether it answers no reads because it lacks it is not known what.
     blocked: bool,
+    /// Whether it is behind what others remember of it, and whether that is written in it.
+    behind: Option<bool>,
     /// Whether it has to be told who the others are.
     untold: bool,
 }
@@ -139,9 +143,13 @@ impl Identities {
             let comes_later = knows_nobody && others.clone().any(|other| other < leg);
             let is_known = said.contains(&Opinion::Known);
             let is_strange = said.contains(&Opinion::Stranger) || comes_later;
-            let blocked = said.contains(&Opinion::Behind) || (is_strange && !is_known);
+            let is_behind = said.contains(&Opinion::Behind);
             if let Some(identity) = self.legs.get_mut(*leg) {
-                identity.blocked |= blocked;
+                if is_behind {
+                    identity.behind.get_or_insert(false);
+                }
+                identity.blocked |= identity.behind.is_some() || (is_strange && !is_known);
+                strange |= identity.behind.is_some();
             }
         }
         if strange {
@@ -185,6 +193,7 @@ impl State {
             self.identities.unite_all();
             if let Some(known) = self.identities.legs.get_mut(leg) {
                 known.blocked = true;
+                known.behind.get_or_insert(false);
             }
         } else if is_new {
             self.identities.judge();
@@ -215,6 +224,7 @@ impl Inner {
         let version = session.as_ref().map(|session| session.version);
         let mut metadata = session.map(|session| session.metadata).unwrap_or_default();
         let whole = metadata.remove(WHOLE).and_then(|value| value.as_str()?.parse::<Uuid>().ok());
+        let behind = metadata.remove(BEHIND).is_some();
         let remembers = metadata.into_iter().map(|(store, position)| (store, position.as_u64())).collect();
         let replaced = {
             let mut state = self.state();
@@ -222,12 +232,16 @@ impl Inner {
             let bug = self.has(Bug::IgnoresIdentity);
             let store = state.identities.store(leg).filter(|_| bug).unwrap_or(status.store);
             let position = status.position.filter(|_| !bug);
+            if let Some(identity) = state.identities.legs.get_mut(leg).filter(|_| behind) {
+                identity.behind = Some(true);
+            }
             let replaced = state.met(self.clock.now(), leg, store, position, remembers);
             if let Some(identity) = state.identities.legs.get_mut(leg) {
                 identity.version = identity.version.max(version);
             }
             replaced
         };
+        self.note_behind(&cx).await?;
         let mut marks = marks;
         if replaced {
             // A backup has marks of this handle that it took away long ago.
@@ -241,6 +255,33 @@ impl Inner {
             identity.met = true;
         }
         Ok(())
+    }
+
+    /// Writes into the legs that are behind that they are. Nothing else is written to a leg before.
+    async fn note_behind(&self, cx: &Context) -> Result<()> {
+        for leg in 0..self.legs.len() {
+            let version = match self.state().identities.legs.get(leg) {
+                Some(identity) if identity.behind == Some(false) => identity.version,
+                _ => continue,
+            };
+            let set = BTreeMap::from([(BEHIND.to_owned(), Some(Value::Bool(true)))]);
+            let stamp = self.mint(version)?;
+            self.write_known(cx, leg, Record::Session { stamp, set }).await?;
+            if let Some(identity) = self.state().identities.legs.get_mut(leg) {
+                identity.behind = Some(true);
+                identity.version = Some(stamp);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes to the session in which a leg keeps what it knows of the others.
+    async fn write_known(&self, cx: &Context, leg: usize, record: Record) -> Result<()> {
+        let session = &self.known_legs;
+        let write = |leg: craftx_core::DynBackend, cx: Context| async move {
+            leg.write(&cx, session, &[record], &WriteOptions::replay()).await
+        };
+        self.call(leg, cx, Operation::Write, write).await.map(drop)
     }
 
     fn note_marks(&self, leg: usize, marks: Vec<(MarkId, Place)>) {
@@ -316,16 +357,13 @@ impl Inner {
             };
             let values = set.iter().map(|(store, position)| (store.clone(), Some(Value::from(*position))));
             let mut values: BTreeMap<_, _> = values.chain(gone.into_iter().map(|store| (store, None))).collect();
+            values.insert(BEHIND.to_owned(), None);
             values.insert(WHOLE.to_owned(), Some(Value::from(whole.to_string())));
             let stamp = self.mint(version)?;
-            let record = [Record::Session { stamp, set: values }];
-            let session = &self.known_legs;
-            let write = |leg: craftx_core::DynBackend, cx: Context| async move {
-                leg.write(&cx, session, &record, &WriteOptions::replay()).await
-            };
-            self.call(leg, &cx, Operation::Write, write).await?;
+            self.write_known(&cx, leg, Record::Session { stamp, set: values }).await?;
             if let Some(identity) = self.state().identities.legs.get_mut(leg) {
                 identity.untold = false;
+                identity.behind = None;
                 identity.version = Some(stamp);
                 identity.remembers.clone_from(&set);
             }

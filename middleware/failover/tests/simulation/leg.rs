@@ -167,6 +167,13 @@ impl Leg {
         store.ahead = position - restored;
     }
 
+    /// The position of another leg that this one remembers.
+    pub(crate) fn remembers(&self, other: &Self) -> Option<u64> {
+        let cx = self.cx(&Tenant::new("craftx.failover").unwrap());
+        let session = block_on(self.memory().session(&cx, &SessionId::new("legs").unwrap())).unwrap()?;
+        session.metadata.get(&other.store.lock().unwrap().id.to_string())?.as_u64()
+    }
+
     pub(crate) fn records_of(&self, tenant: &Tenant, session: &SessionId) -> Vec<Record> {
         let (memory, cx) = (self.memory(), self.cx(tenant));
         let mut all = Vec::new();

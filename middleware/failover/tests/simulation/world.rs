@@ -235,9 +235,16 @@ impl Fate {
 
     /// The leg is replaced by an empty one or by an old backup; half the time nobody is told.
     fn replace(&mut self, which: usize, now: Duration) {
+        let legs = &self.world.legs;
+        if let Some((_, position)) = &self.backups[which] {
+            // A backup is known by its position, once the others have heard of a later one.
+            let mut others = legs.iter().enumerate().filter(|(leg, _)| *leg != which);
+            if !others.all(|(_, other)| other.remembers(&legs[which]) > Some(*position)) {
+                return;
+            }
+        }
         self.report.replaced += 1;
         self.world.shared.tell(|| format!("leg {which} is REPLACED, backup {}", self.backups[which].is_some()));
-        let legs = &self.world.legs;
         let left = |place: &Place| {
             let others = legs.iter().enumerate().filter(|(leg, _)| *leg != which);
             others.flat_map(|(_, leg)| leg.records_of(&place.0, &place.1)).collect::<Vec<Record>>()
