@@ -245,6 +245,8 @@ impl Fate {
         }
         self.report.replaced += 1;
         self.world.shared.tell(|| format!("leg {which} is REPLACED, backup {}", self.backups[which].is_some()));
+        // What is still on its way to another leg arrives before.
+        legs.iter().for_each(|leg| leg.arrive(true));
         let left = |place: &Place| {
             let others = legs.iter().enumerate().filter(|(leg, _)| *leg != which);
             others.flat_map(|(_, leg)| leg.records_of(&place.0, &place.1)).collect::<Vec<Record>>()
