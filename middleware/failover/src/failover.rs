@@ -11,8 +11,28 @@ use crate::heal::Healed;
 use crate::inner::Inner;
 use crate::leg::Leg;
 use crate::status::LegStatus;
+use crate::verify::Compared;
 
-/// Several stores as one.
+/// Several stores as one: a [`Backend`](craftx_core::Backend) over legs, the primary first.
+///
+/// A write goes to the primary, or while that is away to the first secondary that is there, and is acknowledged when one
+/// leg has it durably; the others get it right after, or, with [`Mirror::Sync`](crate::Mirror::Sync), before. A read comes
+/// from the first leg that is known to lack nothing. What a leg may lack is marked in the leg that has it, before it has
+/// it, so that no crash forgets it.
+///
+/// Clones share everything; keep one to call [`heal`](Self::heal), [`legs`](Self::legs) and [`compare`](Self::compare).
+///
+/// ```
+/// use craftx_core::Memory;
+/// use craftx_failover::{Failover, FailoverConfig, Processes};
+/// use std::sync::Arc;
+/// let store = Failover::builder("primary", Arc::new(Memory::new()))
+///     .secondary("secondary", Arc::new(Memory::new()))
+///     .config(FailoverConfig::default().processes(Processes::Single))
+///     .build()?;
+/// assert_eq!(store.legs().len(), 2);
+/// # Ok::<(), craftx_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Failover(pub(crate) Arc<Inner>);
 
@@ -50,6 +70,15 @@ impl Failover {
     /// May be dropped at any time; the next one goes on.
     pub async fn heal(&self, cx: &Context) -> Healed {
         self.0.heal(cx).await
+    }
+
+    /// Compares what the legs hold, session by session, and names what differs. What was written a moment ago may not
+    /// have been copied yet; [`heal`](Self::heal) first.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    pub async fn compare(&self, cx: &Context) -> Compared {
+        self.0.compare(cx).await
     }
 
     /// One round of what the background thread does all the time.

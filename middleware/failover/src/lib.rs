@@ -1,4 +1,4 @@
-//! Several stores as one.
+#![doc = include_str!("../README.md")]
 
 mod backend;
 mod bug;
@@ -16,12 +16,14 @@ mod read;
 mod status;
 mod tenant;
 mod thread;
+mod verify;
 mod write;
 
 pub use config::{FailoverConfig, Mirror, Processes};
 pub use failover::{Failover, FailoverBuilder};
 pub use heal::Healed;
 pub use status::LegStatus;
+pub use verify::{Compared, Difference};
 
 #[cfg(test)]
 #[path = "../tests/simulation/mod.rs"]
