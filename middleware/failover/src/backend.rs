@@ -56,6 +56,8 @@ impl Backend for Failover {
         options: &WriteOptions,
     ) -> Result<Written> {
         let cx = self.enter(cx, Operation::Write)?;
+        self.0.can_expect(options.expect).map_err(|error| error.during("write"))?;
+        self.0.fits(records).map_err(|error| error.during("write"))?;
         self.0.write(&cx, &place(&cx, session), records, options).await
     }
 
@@ -100,6 +102,7 @@ impl Backend for Failover {
 
     async fn sessions(&self, cx: &Context, query: &SessionQuery) -> Result<Page<Session>> {
         let cx = self.enter(cx, Operation::Sessions)?;
+        self.0.can_list(query).map_err(|error| error.during("sessions"))?;
         let (leg, cursor) = in_leg(query.cursor.as_ref(), Operation::Sessions)?.unzip();
         let query = &query.clone().cursor(cursor);
         let list = |leg: DynBackend, cx: Context| async move { leg.sessions(&cx, query).await };
@@ -109,6 +112,7 @@ impl Backend for Failover {
 
     async fn search(&self, cx: &Context, query: &SearchQuery) -> Result<Page<Hit>> {
         let cx = self.enter(cx, Operation::Search)?;
+        self.0.can_search(&query.scope).map_err(|error| error.during("search"))?;
         let (leg, cursor) = in_leg(query.cursor.as_ref(), Operation::Search)?.unzip();
         let query = &query.clone().cursor(cursor);
         let search = |leg: DynBackend, cx: Context| async move { leg.search(&cx, query).await };

@@ -1,6 +1,6 @@
 //! What several legs can do together.
 
-use craftx_core::{Capabilities, Support};
+use craftx_core::{Capabilities, Error, ErrorKind, Expect, Record, Result, Scope, SessionOrder, SessionQuery, Support};
 
 use crate::inner::Inner;
 
@@ -20,6 +20,46 @@ impl Inner {
             all.shared = Support::No;
         }
         all
+    }
+
+    /// Refuses what one leg could not do, although another one can: the answer must not depend on which one is there.
+    fn can(&self, what: &'static str, needed: bool, support: fn(&Capabilities) -> Support) -> Result<()> {
+        if needed && !support(&self.capabilities()).is_yes() {
+            return Err(Error::new(ErrorKind::Unsupported, format!("not every leg supports {what}")));
+        }
+        Ok(())
+    }
+
+    /// Refuses what one leg could not take, or it would lack it for ever.
+    pub(crate) fn fits(&self, records: &[Record]) -> Result<()> {
+        let can = self.capabilities();
+        if can.max_batch.is_some_and(|most| records.len() > most as usize) {
+            return Err(Error::invalid("records", "there are too many for one of the legs").with("found", records.len()));
+        }
+        let Some(most) = can.max_record_bytes else { return Ok(()) };
+        for (index, record) in records.iter().enumerate() {
+            let bytes = record.encode().as_str().len() as u64;
+            if bytes > most {
+                let error = Error::invalid("record", "is too large for one of the legs");
+                return Err(error.with("limit_bytes", most).with("bytes", bytes).with("record", index));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn can_expect(&self, expect: Expect) -> Result<()> {
+        self.can("expectations", expect != Expect::Anything, |can| can.compare_and_append)
+    }
+
+    pub(crate) fn can_search(&self, scope: &Scope) -> Result<()> {
+        self.can("search", true, |can| can.search)?;
+        self.can("scopes", *scope != Scope::All, |can| can.scope)
+    }
+
+    pub(crate) fn can_list(&self, query: &SessionQuery) -> Result<()> {
+        self.can("filters by metadata", !query.metadata.is_empty(), |can| can.metadata_filter)?;
+        self.can("lists by time", query.order == SessionOrder::RecentFirst, |can| can.recent_first)?;
+        self.can("scopes", query.scope != Scope::All, |can| can.scope)
     }
 }
 

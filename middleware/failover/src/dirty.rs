@@ -1,6 +1,6 @@
 //! Who may lack what: all that a handle knows of sessions which are not the same everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -245,9 +245,10 @@ impl Dirty {
 
     /// Forgets the marks of others in the holder that are no longer there: their owners have seen to them.
     pub(crate) fn keep_foreign(&mut self, holder: usize, there: &[(MarkId, Place)]) {
+        let there: BTreeSet<&MarkId> = there.iter().map(|(mark, _)| mark).collect();
         for ((_, of), hold) in &mut self.holds {
             if *of == holder {
-                hold.foreign.retain(|mark| there.iter().any(|(found, _)| found == mark));
+                hold.foreign.retain(|mark| there.contains(mark));
             }
         }
     }

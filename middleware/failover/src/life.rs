@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use craftx_core::{Capabilities, Context, DynBackend, Error, ErrorKind, Operation, Prepare, Result};
+use craftx_retry::in_time;
 use futures_util::future::join_all;
 
 use crate::inner::{Inner, Phase};
@@ -77,8 +78,13 @@ impl Inner {
         if was == Phase::Open {
             self.heal(&self.share(cx, self.legs.len())).await;
         }
-        let close = |backend: DynBackend, cx: Context| async move { backend.close(&cx).await };
-        let closed = join_all(self.legs.iter().map(|leg| close(Arc::clone(&leg.backend), cx.clone()))).await;
+        let close = async |leg: usize| {
+            // One that is up may take the time that it needs.
+            let cx = if self.is_up(leg) { cx.clone() } else { self.share(cx, 0) };
+            let backend = Arc::clone(&self.leg(leg)?.backend);
+            in_time(&cx, Operation::Close, backend.close(&cx)).await
+        };
+        let closed = join_all((0..self.legs.len()).map(close)).await;
         // A leg that is away has nothing open that could be closed.
         closed.into_iter().find(|closed| closed.as_ref().is_err_and(|error| !is_away(error.kind()))).unwrap_or(Ok(()))
     }
