@@ -34,8 +34,19 @@ fn subject(open: fn(&Path) -> Result<DynBackend>) -> Result<Subject, Failure> {
     let folder = tempfile::tempdir()?;
     let path: PathBuf = folder.path().to_owned();
     let subject = Subject::from(open(&path)?);
-    Ok(subject.reopening(move || { let path = path.clone(); async move { Ok(open(&path)?) } }).holding(folder))
+    Ok(subject
+        .reopening(move || {
+            let path = path.clone();
+            async move { Ok(open(&path)?) }
+        })
+        .holding(folder))
 }
 
-conformance!(sqlite_mirrored_to_json, || async { subject(sqlite_and_json) }, |kit| kit.cases(40).sequences(20).rounds(5));
-conformance!(sqlite_mirrored_to_sqlite, || async { subject(sqlite_twice) }, |kit| kit.cases(40).sequences(20).rounds(5));
+conformance!(sqlite_mirrored_to_json, || async { subject(sqlite_and_json) }, |kit| kit
+    .cases(40)
+    .sequences(20)
+    .rounds(5));
+conformance!(sqlite_mirrored_to_sqlite, || async { subject(sqlite_twice) }, |kit| kit
+    .cases(40)
+    .sequences(20)
+    .rounds(5));

@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use craftx_core::{
-    Around, Backend, Context, DynBackend, Error, ErrorKind, MAX_PAGE, Message, MessageQuery, Operation, Prepare, Record,
-    Result, Role, SessionId, Stamp, Surrounded, WriteOptions, async_trait,
+    Around, Backend, Context, DynBackend, Error, ErrorKind, MAX_PAGE, Message, MessageQuery, Operation, Prepare,
+    Record, Result, Role, SessionId, Stamp, Surrounded, WriteOptions, async_trait,
 };
 use craftx_failover::{Failover, FailoverConfig, Processes};
 use craftx_integration_tests::faults::{Dice, system};
 use craftx_json::{Json, JsonConfig};
-use craftx_retry::BreakerConfig;
 use craftx_sqlite::{Sqlite, SqliteConfig};
 use futures_executor::block_on;
 
@@ -49,7 +48,7 @@ fn open(folder: &Path) -> (Failover, [Arc<Plug>; 2]) {
         .heal_interval_ms(20)
         .linger_ms(20)
         .settle_ms(200)
-        .breaker(BreakerConfig::default().min_calls(1).probes(1).open_ms(30));
+        .breaker(FailoverConfig::default().breaker.open_ms(30));
     let failover = Failover::builder("primary", Arc::new(Surrounded::new(Arc::clone(&plugs[0]), sqlite)))
         .secondary("secondary", Arc::new(Surrounded::new(Arc::clone(&plugs[1]), json)))
         .config(config)

@@ -34,7 +34,9 @@ impl Inner {
     pub(crate) fn fits(&self, records: &[Record]) -> Result<()> {
         let can = self.capabilities();
         if can.max_batch.is_some_and(|most| records.len() > most as usize) {
-            return Err(Error::invalid("records", "there are too many for one of the legs").with("found", records.len()));
+            return Err(
+                Error::invalid("records", "there are too many for one of the legs").with("found", records.len())
+            );
         }
         let Some(most) = can.max_record_bytes else { return Ok(()) };
         for (index, record) in records.iter().enumerate() {

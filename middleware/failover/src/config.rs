@@ -6,6 +6,9 @@ use craftx_core::{Error, ErrorKind, Result};
 use craftx_retry::BreakerConfig;
 use serde::{Deserialize, Serialize};
 
+/// One failure opens a breaker, however many calls succeeded before: a leg that hangs costs its share once.
+const ONE_IS_ENOUGH: f64 = 1e-9;
+
 /// How several stores work as one.
 ///
 /// ```
@@ -56,7 +59,7 @@ impl Default for FailoverConfig {
             linger_ms: 2_000,
             settle_ms: 30_000,
             mark_lease_ms: 60_000,
-            breaker: BreakerConfig::default().min_calls(1).probes(1),
+            breaker: BreakerConfig::default().min_calls(1).failure_ratio(ONE_IS_ENOUGH).probes(1),
         }
     }
 }

@@ -272,9 +272,7 @@ impl Dirty {
                 .filter(|((place, _), _)| place.tenant == *tenant)
                 .filter_map(|((place, holder), hold)| job((place, *holder), hold))
                 .collect(),
-            Which::All => {
-                self.holds.iter().filter_map(|((place, holder), hold)| job((place, *holder), hold)).collect()
-            }
+            Which::All => self.holds.iter().filter_map(|((place, holder), hold)| job((place, *holder), hold)).collect(),
         }
     }
 
@@ -306,7 +304,9 @@ impl Dirty {
                 batches.retain(|(number, _)| *number > job.accepted && !forgets_later);
                 if batches.is_empty() { Owed::Nothing } else { Owed::Batches(batches) }
             }
-            Owed::Anything(number) if read && (number <= job.accepted || forgets_later) && !still_written => Owed::Nothing,
+            Owed::Anything(number) if read && (number <= job.accepted || forgets_later) && !still_written => {
+                Owed::Nothing
+            }
             owed => owed,
         };
         if read && settled {

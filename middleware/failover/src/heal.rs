@@ -221,8 +221,7 @@ impl Inner {
             let places = page.items.into_iter().map(|session| Place { tenant: tenant.clone(), session: session.id });
             let places: Vec<Place> = places.collect();
             for part in places.chunks(AT_ONCE) {
-                let copies: Vec<_> =
-                    part.iter().map(|place| self.copy(cx, holder, leg, place, None, |_| ())).collect();
+                let copies: Vec<_> = part.iter().map(|place| self.copy(cx, holder, leg, place, None, |_| ())).collect();
                 for records in join_all(copies).await {
                     healed.sessions += 1;
                     healed.records += records?;

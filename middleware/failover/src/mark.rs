@@ -55,7 +55,8 @@ impl Spent {
     fn of(&self, leg: usize, own: &SessionId) -> BTreeMap<SessionId, Vec<Stamp>> {
         let mut marks: BTreeMap<SessionId, Vec<Stamp>> = BTreeMap::new();
         let Some(spent) = self.0.get(leg) else { return marks };
-        for (session, id) in spent.own.iter().map(|id| (own, *id)).chain(spent.foreign.iter().map(|(of, id)| (of, *id))) {
+        for (session, id) in spent.own.iter().map(|id| (own, *id)).chain(spent.foreign.iter().map(|(of, id)| (of, *id)))
+        {
             marks.entry(session.clone()).or_default().push(id);
         }
         marks
@@ -273,7 +274,9 @@ impl Inner {
         let Ok(stamp) = self.mint(None) else { return };
         let due = {
             let mut state = self.state();
-            let Some(spent) = state.spent.0.get_mut(leg).filter(|spent| spent.tombstones >= MOST_TOMBSTONES) else { return };
+            let Some(spent) = state.spent.0.get_mut(leg).filter(|spent| spent.tombstones >= MOST_TOMBSTONES) else {
+                return;
+            };
             let (from, before) = *spent.purge.get_or_insert((now + self.config.settle(), stamp));
             if now < from {
                 return;

@@ -72,12 +72,15 @@ impl Inner {
     pub(crate) async fn compact(&self, cx: &Context, what: &Compact) -> Result<Compacted> {
         let up: Vec<usize> = (0..self.legs.len()).filter(|leg| self.is_up(*leg)).collect();
         if what.purge_deleted_before.is_some() {
-            let refused = || Error::new(ErrorKind::Unavailable, "deletions can be forgotten only while all legs are equal");
+            let refused =
+                || Error::new(ErrorKind::Unavailable, "deletions can be forgotten only while all legs are equal");
             if up.len() < self.legs.len() || !self.state().identities.whole().is_empty() {
                 return Err(refused().during("compact"));
             }
             for leg in &up {
-                self.bring(cx, *leg, Which::Tenant(&cx.tenant)).await.map_err(|error| refused().during("compact").because(error))?;
+                self.bring(cx, *leg, Which::Tenant(&cx.tenant))
+                    .await
+                    .map_err(|error| refused().during("compact").because(error))?;
             }
         }
         let mut total = Compacted::default();

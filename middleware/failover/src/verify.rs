@@ -68,7 +68,12 @@ impl Inner {
         compared
     }
 
-    async fn digest_leg(&self, cx: &Context, leg: usize, found: &mut BTreeMap<Place, Vec<Option<Fingerprint>>>) -> Result<()> {
+    async fn digest_leg(
+        &self,
+        cx: &Context,
+        leg: usize,
+        found: &mut BTreeMap<Place, Vec<Option<Fingerprint>>>,
+    ) -> Result<()> {
         for tenant in self.tenants_of(cx, leg).await? {
             let system = self.system(cx, &tenant);
             let mut query = SessionQuery::new().include(Include::All).limit(MAX_PAGE);

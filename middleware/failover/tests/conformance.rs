@@ -57,11 +57,16 @@ conformance!(two_legs_in_memory, || legs(2, None, FailoverConfig::default()), |k
 conformance!(three_legs_in_memory_mirrored_at_once, || legs(3, None, single().mirror(Mirror::Sync)), |kit| kit
     .cases(500)
     .sequences(200));
-conformance!(a_failover_as_a_leg_of_another, || async {
-    let inner = Failover::builder("inner primary", memory()).secondary("inner secondary", memory());
-    let outer = Failover::builder("primary", Arc::new(inner.config(single()).build()?)).secondary("secondary", memory());
-    Ok(Subject::new(outer.config(single()).build()?))
-}, |kit| kit.cases(300).sequences(100));
+conformance!(
+    a_failover_as_a_leg_of_another,
+    || async {
+        let inner = Failover::builder("inner primary", memory()).secondary("inner secondary", memory());
+        let outer =
+            Failover::builder("primary", Arc::new(inner.config(single()).build()?)).secondary("secondary", memory());
+        Ok(Subject::new(outer.config(single()).build()?))
+    },
+    |kit| kit.cases(300).sequences(100)
+);
 
 /// What cannot be done while a leg is away: forgetting deletions, as the leg would bring the dead back; and, without the
 /// primary, comparing. The model does both.

@@ -99,10 +99,13 @@ impl Client {
     async fn append_expecting(&self, place: &Place) {
         let Ok(session) = self.failover.session(&self.cx(&place.0), &place.1).await else { return };
         let expect = session.map_or(Expect::New, |session| Expect::Version(session.version));
-        let id = self.mint(place, match expect {
-            Expect::Version(version) => Some(version),
-            _ => None,
-        });
+        let id = self.mint(
+            place,
+            match expect {
+                Expect::Version(version) => Some(version),
+                _ => None,
+            },
+        );
         self.write(place, &[Record::Message(Message::new(id, Role::User, id.to_string()))], expect).await;
     }
 

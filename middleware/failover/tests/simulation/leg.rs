@@ -7,8 +7,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use craftx_core::{
-    Backend, Capabilities, Changes, Clock, Compact, Compacted, Context, Cursor, Error, ErrorKind, Hit, MAX_PAGE,
-    Include, Memory, MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId,
+    Backend, Capabilities, Changes, Clock, Compact, Compacted, Context, Cursor, Error, ErrorKind, Hit, Include,
+    MAX_PAGE, Memory, MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId,
     SessionQuery, Status, Tenant, Uuid, WriteOptions, Written, async_trait,
 };
 use futures_executor::block_on;

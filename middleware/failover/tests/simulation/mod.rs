@@ -4,10 +4,9 @@
 
 mod client;
 mod clock;
-mod leg;
 mod ledger;
+mod leg;
 mod world;
-
 
 use crate::bug::Bug;
 use world::{Report, run};

@@ -7,13 +7,12 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use craftx_core::{Backend, Clock, Context, Include, MAX_PAGE, Memory, Prepare, Record, SessionQuery, Tenant};
-use craftx_retry::BreakerConfig;
 use futures_executor::block_on;
 
 use super::client::Client;
 use super::clock::SimClock;
-use super::leg::{Contents, Leg, Mode, Shared};
 use super::ledger::{Ledger, Place, fold};
+use super::leg::{Contents, Leg, Mode, Shared};
 use crate::bug::Bug;
 use crate::{Failover, FailoverConfig, Mirror, Processes};
 
@@ -408,6 +407,9 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
     let processes = if shared.below(4) == 0 { 2 } else { 1 };
     let shared_legs = processes > 1 || shared.below(3) == 0;
     shared.tell(|| format!("{legs} legs, {processes} processes, shared {shared_legs}"));
+    let breaker = FailoverConfig::default().breaker.open_ms(2_000);
+    // Some wait until half of the calls have failed.
+    let breaker = if shared.below(4) == 0 { breaker.failure_ratio(0.5) } else { breaker };
     let config = FailoverConfig::default()
         .mirror(if shared.below(3) == 0 { Mirror::Sync } else { Mirror::Async })
         .processes(if shared_legs { Processes::Shared } else { Processes::Single })
@@ -417,7 +419,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
         .linger_ms(500)
         .settle_ms(10_000)
         .mark_lease_ms(20_000)
-        .breaker(BreakerConfig::default().min_calls(1).probes(1).open_ms(2_000));
+        .breaker(breaker);
     let world = Arc::new(World {
         legs: (0..legs).map(|number| Arc::new(Leg::new(Arc::clone(&shared), number))).collect(),
         shared,
