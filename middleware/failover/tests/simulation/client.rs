@@ -146,6 +146,7 @@ impl Client {
 
     async fn read(&self, place: &Place) -> Result<(), String> {
         let before = self.owed(place);
+        let told = self.world.told_while_down(place);
         let cx = self.cx(&place.0);
         let began = self.world.clock().elapsed();
         let query = MessageQuery::oldest_first().limit(MAX_PAGE);
@@ -162,6 +163,10 @@ impl Client {
         let after = self.owed(place);
         let owed: Vec<Stamp> = before.into_iter().filter(|id| after.contains(id)).collect();
         self.world.read();
+        let still = self.world.told_while_down(place);
+        if page.items.is_empty() && told.iter().any(|id| still.contains(id)) {
+            return Err(format!("a read of {place:?} says that there is nothing while the primary is away"));
+        }
         self.world.ledger().check_read(place, &owed, &page)
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use craftx_core::{Backend, Clock, Context, Include, MAX_PAGE, Memory, Prepare, Record, SessionQuery, Tenant};
+use craftx_core::{Backend, Clock, Context, Include, MAX_PAGE, Memory, Prepare, Record, SessionQuery, Stamp, Tenant};
 use futures_executor::block_on;
 
 use super::client::Client;
@@ -76,6 +76,12 @@ impl World {
 
     pub(crate) fn is_blind(&self) -> bool {
         self.shared.clock.elapsed() < *self.blind.lock().unwrap()
+    }
+
+    /// What anybody was told is there, while the primary is away: a secondary must not say that there is nothing.
+    pub(crate) fn told_while_down(&self, place: &Place) -> Vec<Stamp> {
+        let is_down = *self.legs[0].mode.lock().unwrap() == Mode::Down;
+        if is_down && !self.is_blind() { self.ledger().owed(place, None) } else { Vec::new() }
     }
 
     /// The deadline law.
