@@ -65,8 +65,12 @@ impl Backend for Failover {
         let cx = self.enter(cx, Operation::Load)?;
         let place = place(&cx, session);
         let load = |leg: DynBackend, cx: Context| async move { leg.load(&cx, session, query).await };
-        let is_nothing =
-            |page: &Result<Messages>| page.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        // A session that has nothing but a title lacks its messages, if it has any.
+        let from_the_start = query.ids.is_empty() && query.after.is_none() && query.before.is_none();
+        let is_nothing = |page: &Result<Messages>| match page {
+            Ok(page) => from_the_start && page.items.is_empty() && !page.more,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
         let read = self.0.read(&cx, Operation::Load, Which::Session(&place), None, load, is_nothing);
         Ok(read.await?.1)
     }
