@@ -3,7 +3,7 @@
 use craftx_core::{
     Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, DynBackend, Error, ErrorKind, Hit,
     MessageQuery, Messages, Operation, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery,
-    Status, Tenant, WriteOptions, Written, async_trait,
+    Status, Tenant, Verified, WriteOptions, Written, async_trait,
 };
 
 use crate::Failover;
@@ -151,6 +151,12 @@ impl Backend for Failover {
     async fn status(&self, cx: &Context) -> Result<Status> {
         let cx = self.enter(cx, Operation::Status)?;
         self.0.status(&cx).await
+    }
+
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        cx.require_system().map_err(|error| error.during("verify"))?;
+        let cx = self.enter(cx, Operation::Verify)?;
+        self.0.verify(&cx).await
     }
 
     async fn close(&self, cx: &Context) -> Result<()> {

@@ -70,7 +70,7 @@ impl Inner {
             Error::new(ErrorKind::Unavailable, "the leg is away").during(operation.as_str()).with("leg", &target.name)
         })?;
         // These take the time that they need: a migration that is always cut off would never be done.
-        let takes_long = matches!(operation, Operation::Prepare | Operation::Compact);
+        let takes_long = matches!(operation, Operation::Prepare | Operation::Compact | Operation::Verify);
         let cx = if takes_long { cx.clone() } else { self.share(cx, 0) };
         let allotted = cx.remaining().unwrap_or(Duration::MAX);
         let result = match cx.check_deadline() {

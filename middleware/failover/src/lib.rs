@@ -13,6 +13,7 @@ mod leg;
 mod life;
 mod mark;
 mod read;
+mod register;
 mod status;
 mod tenant;
 mod thread;
@@ -22,6 +23,7 @@ mod write;
 pub use config::{FailoverConfig, Mirror, Processes};
 pub use failover::{Failover, FailoverBuilder};
 pub use heal::Healed;
+pub use register::register;
 pub use status::LegStatus;
 pub use verify::{Compared, Difference};
 

@@ -1,4 +1,4 @@
-//! Comparing the legs by what they hold.
+//! Checking the legs, each by itself and against the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher};
@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use craftx_core::union::SessionSet;
 use craftx_core::{
-    Context, Cursor, Digest, DynBackend, Include, MAX_PAGE, Message, Operation, Result, SessionId, SessionQuery, Tenant,
+    Context, Cursor, Digest, DynBackend, Include, MAX_PAGE, Message, Operation, Problem, Result, SessionId,
+    SessionQuery, Tenant, Verified,
 };
 use serde::Serialize;
 
 use crate::dirty::Place;
 use crate::inner::Inner;
+use crate::leg::is_away;
 use crate::tenant;
 
 /// What a comparison of the legs found.
@@ -42,6 +44,46 @@ pub struct Difference {
 type Fingerprint = (u64, usize);
 
 impl Inner {
+    /// Checks every leg that is there, then whether they hold the same.
+    pub(crate) async fn verify(&self, cx: &Context) -> Result<Verified> {
+        let mut verified = Verified::default();
+        let mut answered = 0;
+        let mut last = None;
+        for (index, leg) in self.legs.iter().enumerate() {
+            let verify = |leg: DynBackend, cx: Context| async move { leg.verify(&cx).await };
+            match self.call(index, cx, Operation::Verify, verify).await {
+                Ok(of_leg) => {
+                    answered += 1;
+                    let named = |text: String| format!("`{}`: {text}", leg.name);
+                    verified.checked.extend(of_leg.checked.into_iter().map(named));
+                    verified.unverifiable.extend(of_leg.unverifiable.into_iter().map(named));
+                    verified.notes.extend(of_leg.notes.into_iter().map(named));
+                    let problems = of_leg.problems.into_iter();
+                    verified.problems.extend(problems.map(|mut problem| {
+                        problem.place = named(problem.place);
+                        problem
+                    }));
+                }
+                Err(error) if is_away(error.kind()) => {
+                    verified.unverifiable(format!("`{}`, which is away", leg.name));
+                    last = Some(error);
+                }
+                Err(error) => return Err(error.with("leg", &leg.name)),
+            }
+        }
+        if let Some(error) = last.filter(|_| answered == 0) {
+            return Err(error);
+        }
+        let compared = self.compare(cx).await;
+        verified.checked(format!("that {} sessions are the same in all stores that are there", compared.sessions));
+        for difference in compared.differing {
+            let place = format!("session {:?} of tenant {:?}", difference.session, difference.tenant);
+            let what = format!("not the same in `{}`", difference.legs.join("`, `"));
+            verified.problem(Problem::new(place, what).with_remedy("heal, which copies what is missing"));
+        }
+        Ok(verified)
+    }
+
     /// Compares the canonical sets of all sessions of all tenants.
     pub(crate) async fn compare(&self, cx: &Context) -> Compared {
         let mut found: BTreeMap<Place, Vec<Option<Fingerprint>>> = BTreeMap::new();

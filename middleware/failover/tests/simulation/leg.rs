@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use craftx_core::{
     Backend, Capabilities, Changes, Clock, Compact, Compacted, Context, Cursor, Error, ErrorKind, Hit, Include,
     MAX_PAGE, Memory, MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId,
-    SessionQuery, Status, Tenant, Uuid, WriteOptions, Written, async_trait,
+    SessionQuery, Status, Tenant, Uuid, Verified, WriteOptions, Written, async_trait,
 };
 use futures_executor::block_on;
 
@@ -350,6 +350,9 @@ impl Backend for Leg {
             Ok(self.status_now().await)
         })
         .await
+    }
+    async fn verify(&self, cx: &Context) -> Result<Verified> {
+        self.read("verify", async { self.memory().verify(cx).await }).await
     }
     async fn close(&self, _cx: &Context) -> Result<()> {
         // The store outlives the handle.
