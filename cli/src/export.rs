@@ -30,10 +30,14 @@ pub(crate) async fn run(global: &Global, export: Export) -> Result<Exit, Failure
     let Exporter { target, tally, sessions, progress, .. } = exporter;
     drop(progress);
     target.finish()?;
-    if let (true, Some(path)) = (global.json, &export.out) {
-        let mut out = Out::new();
-        out.object(json!({"file": path, "sessions": sessions, "failed": tally.failed()}))?;
-        out.finish()?;
+    match &export.out {
+        Some(path) if global.json => {
+            let mut out = Out::new();
+            out.object(json!({"file": path, "sessions": sessions, "failed": tally.failed()}))?;
+            out.finish()?;
+        }
+        Some(path) => output::say(format_args!("sessions in `{}`: {sessions}", path.display())),
+        None => {}
     }
     Ok(tally.exit())
 }
