@@ -40,7 +40,10 @@ pub(crate) enum Command {
     /// Tell what is known of the store
     Status,
     /// Check the store itself: read everything, and say what could not be checked
+    #[command(visible_alias = "verify")]
     Doctor,
+    /// Copy to each store of a hybrid what it lacks
+    Heal,
     /// Tell whether the store has to be migrated
     #[command(subcommand)]
     Schema(Schema),
