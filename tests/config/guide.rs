@@ -1,7 +1,5 @@
 //! The guide's three variables on each of the guide's profiles.
 
-use craftx::Config;
-
 use crate::support::{Folder, setting};
 
 const PROFILES: [&str; 4] = ["development", "production_sqlite", "production_hybrid", "cloud_ready"];
