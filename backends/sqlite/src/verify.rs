@@ -6,10 +6,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use craftx_core::{Error, ErrorKind, Problem, Result, Verified};
+use craftx_core::{Clock, Error, ErrorKind, Problem, Result, SystemClock, Verified};
 use rusqlite::Connection;
 
-use crate::alarm::Alarm;
 use crate::body::{self, Body};
 use crate::error::Sql;
 use crate::index::{Fingerprint, is_on, statistics, stored};
@@ -34,10 +33,11 @@ pub(crate) async fn giving_way<T>(
 ) -> Result<T> {
     let mut check = pin!(check);
     loop {
-        let mut look = Alarm::after(LOOKS);
+        // The log grows in the time of this machine, whatever the clock of the caller says.
+        let mut look = SystemClock.sleep(LOOKS);
         let done = poll_fn(|task| match check.as_mut().poll(task) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => look.as_mut().map_or(Poll::Pending, |look| look.poll(task).map(|()| None)),
+            Poll::Pending => look.as_mut().poll(task).map(|()| None),
         });
         match done.await {
             Some(done) => return done,
