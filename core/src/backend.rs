@@ -154,6 +154,7 @@ pub trait Backend: Any + fmt::Debug + Send + Sync {
     /// Only for [`Caller::System`](crate::Caller::System).
     ///
     /// Damage is an answer and not an error: every problem is told with its place, and one does not hide the others.
+    /// Messages with two contents are no damage; they are [listed](Verified::conflict) among the notes.
     /// Takes as long as reading the whole store.
     ///
     /// # Errors

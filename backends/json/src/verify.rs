@@ -84,6 +84,7 @@ impl Store {
                 seen.sessions += u64::from(log.is_some());
                 seen.lines += index.log.lines();
                 seen.legacy += u64::from(index.legacy.is_some());
+                index.set.conflicts().for_each(|id| seen.verified.conflict(shown(&files.log), id));
                 if index.log.torn > 0 {
                     seen.verified.note(format!(
                         "{}: {} bytes at the end are of a write that was interrupted, or is under way; the next write \
