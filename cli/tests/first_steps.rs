@@ -134,5 +134,5 @@ fn a_profile_of_the_command_line_is_shown_as_such() {
 fn a_configuration_that_cannot_be_read_says_why() {
     let place = Place::new("json:chats");
     let run = place.run_plain(&["--config", ".", "list"]);
-    assert!(run.code == 2 && run.err.contains("reason: Is a directory"), "{run:?}");
+    assert!(run.code == 2 && run.err.contains("reason: is a directory"), "{run:?}");
 }
