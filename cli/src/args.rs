@@ -183,7 +183,7 @@ pub(crate) struct Export {
     /// Only the session that was written last
     #[arg(long)]
     pub(crate) last: bool,
-    /// Write to this file instead of standard output; it appears when it is complete
+    /// Write to this file, which appears when it is complete; `-` or nothing: standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// What to write

@@ -87,6 +87,32 @@ fn an_export_into_a_file_tells_how_much_is_in_it() {
 }
 
 #[test]
+fn an_export_never_takes_the_place_of_a_pipe_a_folder_or_a_link() {
+    for place in places() {
+        place.ok(&["append", "s", "x"]);
+        let whole = place.ok(&["export"]);
+        assert_eq!(place.ok(&["export", "--out", "-", "--json"]), whole, "a hyphen is standard output");
+        std::fs::create_dir(place.path().join("folder")).unwrap();
+        assert_eq!(place.run(&["export", "--out", "folder"]).code, 2);
+        place.write("all.jsonl", "old");
+        std::os::unix::fs::symlink("all.jsonl", place.path().join("link")).unwrap();
+        place.ok(&["export", "--out", "link"]);
+        assert!(place.path().join("link").is_symlink());
+        assert_eq!(std::fs::read_to_string(place.path().join("all.jsonl")).unwrap(), whole);
+        let pipe = place.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reads = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read_to_string(pipe).unwrap()
+        });
+        let run = place.run(&["export", "--out", "pipe"]);
+        let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(run.code == 0 && !pipe.is_file() && !left.iter().any(|name| name == "-"), "{run:?} {left:?}");
+        assert_eq!(reads.join().unwrap(), whole);
+    }
+}
+
+#[test]
 fn the_help_tells_the_options_of_a_command_apart_from_those_of_every_command() {
     let place = Place::new("json:chats");
     for words in [&["list", "-h"][..], &["show", "--help"], &["schema", "status", "-h"]] {
@@ -108,5 +134,5 @@ fn a_profile_of_the_command_line_is_shown_as_such() {
 fn a_configuration_that_cannot_be_read_says_why() {
     let place = Place::new("json:chats");
     let run = place.run_plain(&["--config", ".", "list"]);
-    assert!(run.code == 2 && run.err.contains("reason: Is a directory"), "{run:?}");
+    assert!(run.code == 2 && run.err.contains("reason: is a directory"), "{run:?}");
 }

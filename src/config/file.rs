@@ -46,7 +46,7 @@ impl File {
             };
             let unusable = unusable(why).with("file", format_args!("`{}`", path.display()));
             match why == UNREADABLE {
-                true => unusable.with("reason", &error).because(error),
+                true => unusable.with("reason", error.kind()).because(error),
                 false => unusable.because(error),
             }
         })?;
