@@ -343,6 +343,11 @@ impl Dirty {
         }
     }
 
+    /// Whether a leg may lack something of the session, or did a moment ago.
+    pub(crate) fn is_marked(&self, place: &Place) -> bool {
+        self.holds.keys().any(|(held, _)| held == place)
+    }
+
     /// How many sessions the leg may lack something of, or has something of that others lack.
     pub(crate) fn count(&self, leg: usize) -> (usize, usize) {
         let lacking = |hold: &Hold| hold.lacks.get(leg).is_some_and(|lack| !lack.owed.is_nothing() || lack.unsure);
