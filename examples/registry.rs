@@ -3,7 +3,7 @@
 //! ```text
 //! team: 1 message
 //! open: there is no scheme `tema`, nearest: `team`
-//! open: there is no such key, key: `reader`, nearest: `readers`
+//! open: there is no such key, key: `reader`, nearest: `readers`, scheme: `team`
 //! ```
 
 use std::sync::Arc;

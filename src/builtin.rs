@@ -20,6 +20,8 @@ pub fn builtin() -> Registry {
     craftx_json::register(&mut registry);
     #[cfg(feature = "sqlite")]
     craftx_sqlite::register(&mut registry);
+    #[cfg(feature = "failover")]
+    craftx_failover::register(&mut registry);
     #[cfg(feature = "retry")]
     craftx_retry::register(&mut registry);
     for (name, feature) in FEATURES {
@@ -32,8 +34,14 @@ pub fn builtin() -> Registry {
 }
 
 /// Backends and layers, and the features that bring them.
-const FEATURES: &[(&str, &str)] =
-    &[("json", "json"), ("sqlite", "sqlite"), ("breaker", "retry"), ("retry", "retry"), ("timeout", "retry")];
+const FEATURES: &[(&str, &str)] = &[
+    ("json", "json"),
+    ("sqlite", "sqlite"),
+    ("hybrid", "failover"),
+    ("breaker", "retry"),
+    ("retry", "retry"),
+    ("timeout", "retry"),
+];
 
 /// Backends and layers that configurations may name already, so that nothing else is used in their place.
 const LATER: &[(&str, &str)] = &[
@@ -41,7 +49,6 @@ const LATER: &[(&str, &str)] = &[
     ("az", "craftx-object"),
     ("encrypt", "craftx-encrypt"),
     ("gs", "craftx-object"),
-    ("hybrid", "craftx-failover"),
     ("observe", "craftx-observe"),
     ("postgres", "craftx-postgres"),
     ("redis", "craftx-redis"),

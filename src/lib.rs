@@ -54,6 +54,8 @@ pub use builtin::builtin;
 pub use config::{Config, Origin, ProfileInfo, Recommendation, Setting, list_profiles, recommend};
 pub use conversation::{Conversation, conversation_json};
 pub use craftx_core::*;
+#[cfg(feature = "failover")]
+pub use craftx_failover as failover;
 #[cfg(feature = "json")]
 pub use craftx_json as json_backend;
 #[cfg(feature = "retry")]

@@ -1,6 +1,6 @@
 //! `craftx append`.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 
 use craftx::{Error, ErrorKind, NewMessage, Role, SessionId};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::args::Append;
 use crate::exit::{Exit, Failure};
 use crate::global::Global;
-use crate::output::Out;
+use crate::output::{self, Out};
 use crate::resolve;
 
 pub(crate) async fn run(global: &Global, append: Append) -> Result<Exit, Failure> {
@@ -27,7 +27,12 @@ pub(crate) async fn run(global: &Global, append: Append) -> Result<Exit, Failure
     };
     let text = match text {
         Some(text) if text != "-" => text,
-        _ => standard_input().await?,
+        _ => {
+            if std::io::stdin().is_terminal() {
+                output::say("the text of the message; Ctrl-D on an empty line ends it");
+            }
+            standard_input().await?
+        }
     };
     let mut message = NewMessage::new(role, text);
     message.metadata = metadata;

@@ -40,7 +40,10 @@ pub(crate) enum Command {
     /// Tell what is known of the store
     Status,
     /// Check the store itself: read everything, and say what could not be checked
+    #[command(visible_alias = "verify")]
     Doctor,
+    /// Copy to each store of a hybrid what it lacks
+    Heal,
     /// Tell whether the store has to be migrated
     #[command(subcommand)]
     Schema(Schema),
@@ -180,7 +183,7 @@ pub(crate) struct Export {
     /// Only the session that was written last
     #[arg(long)]
     pub(crate) last: bool,
-    /// Write to this file instead of standard output; it appears when it is complete
+    /// Write to this file, which appears when it is complete; `-` or nothing: standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// What to write

@@ -31,7 +31,7 @@ pub(crate) const TABLE: [(Exit, &str); 12] = [
     (Exit::Other, "failed for another reason than those below, such as damaged data"),
     (Exit::Usage, "wrong words on the command line, wrong configuration, wrong input, or not supported"),
     (Exit::NotFound, "the store, session, message or file does not exist"),
-    (Exit::Denied, "the caller may not do this"),
+    (Exit::Denied, "the caller may not do this, or the user may not read or write the file"),
     (Exit::Retryable, "busy, out of reach or too slow: the same command may succeed later"),
     (Exit::Differences, "a check ran to its end and found what is not as it should be"),
     (Exit::Partial, "some items failed, the others were done"),
@@ -72,6 +72,9 @@ impl From<&io::Error> for Exit {
     fn from(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied,
+            // Wrong input: no text, or not a file.
+            io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => Self::Usage,
             _ => Self::Other,
         }
     }
@@ -202,6 +205,20 @@ mod tests {
             (ErrorKind::Unexpected, 1),
         ] {
             assert_eq!(Exit::from(&Error::new(kind, "x")) as u8, exit, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_have_the_code_of_their_reason() {
+        for (kind, exit) in [
+            (io::ErrorKind::NotFound, 3),
+            (io::ErrorKind::PermissionDenied, 4),
+            (io::ErrorKind::ReadOnlyFilesystem, 4),
+            (io::ErrorKind::InvalidData, 2),
+            (io::ErrorKind::IsADirectory, 2),
+            (io::ErrorKind::StorageFull, 1),
+        ] {
+            assert_eq!(Failure::file("x", kind.into()).exit() as u8, exit, "{kind:?}");
         }
     }
 

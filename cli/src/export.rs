@@ -15,7 +15,8 @@ use crate::output::{self, Out};
 use crate::progress::Progress;
 use crate::resolve;
 
-pub(crate) async fn run(global: &Global, export: Export) -> Result<Exit, Failure> {
+pub(crate) async fn run(global: &Global, mut export: Export) -> Result<Exit, Failure> {
+    export.out = export.out.filter(|path| path != Path::new("-"));
     let storage = global.open_existing().await?;
     let target = Target::new(export.out.as_deref())?;
     let progress = Progress::new(global, "export", "sessions", None);
@@ -30,10 +31,14 @@ pub(crate) async fn run(global: &Global, export: Export) -> Result<Exit, Failure
     let Exporter { target, tally, sessions, progress, .. } = exporter;
     drop(progress);
     target.finish()?;
-    if let (true, Some(path)) = (global.json, &export.out) {
-        let mut out = Out::new();
-        out.object(json!({"file": path, "sessions": sessions, "failed": tally.failed()}))?;
-        out.finish()?;
+    match &export.out {
+        Some(path) if global.json => {
+            let mut out = Out::new();
+            out.object(json!({"file": path, "sessions": sessions, "failed": tally.failed()}))?;
+            out.finish()?;
+        }
+        Some(path) => output::say(format_args!("sessions in `{}`: {sessions}", path.display())),
+        None => {}
     }
     Ok(tally.exit())
 }
@@ -117,12 +122,28 @@ async fn conversation(storage: &Storage, id: &SessionId, target: &mut Target) ->
 /// Standard output, or a file that gets its name when it is complete.
 enum Target {
     Stdout(BufWriter<io::Stdout>),
-    File { writer: BufWriter<File>, partial: Partial, path: PathBuf },
+    File {
+        writer: BufWriter<File>,
+        partial: Partial,
+        path: PathBuf,
+    },
+    /// A device or a pipe, which a file must not take the place of.
+    Stream {
+        writer: BufWriter<File>,
+        path: PathBuf,
+    },
 }
 
 impl Target {
     fn new(path: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = path else { return Ok(Self::Stdout(BufWriter::new(io::stdout()))) };
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let opened = File::options().write(true).open(path);
+            let file = opened.map_err(|error| Failure::file(path.display().to_string(), error))?;
+            return Ok(Self::Stream { writer: BufWriter::new(file), path: path.to_owned() });
+        }
+        // A link to a file stays one.
+        let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = Partial::new(PathBuf::from(partial));
@@ -134,7 +155,7 @@ impl Target {
     fn line(&mut self, line: &str) -> Result<(), Failure> {
         match self {
             Self::Stdout(writer) => writeln!(writer, "{line}").map_err(Failure::stdout),
-            Self::File { writer, path, .. } => {
+            Self::File { writer, path, .. } | Self::Stream { writer, path } => {
                 writeln!(writer, "{line}").map_err(|error| Failure::file(path.display().to_string(), error))
             }
         }
@@ -143,6 +164,9 @@ impl Target {
     fn finish(self) -> Result<(), Failure> {
         match self {
             Self::Stdout(mut writer) => writer.flush().map_err(Failure::stdout),
+            Self::Stream { mut writer, path } => {
+                writer.flush().map_err(|error| Failure::file(path.display().to_string(), error))
+            }
             Self::File { writer, partial, path } => {
                 let done = writer
                     .into_inner()

@@ -11,6 +11,7 @@ use craftx::{Caller, Config, Error, ErrorKind, Prepare, Result, Storage, Tenant}
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Where the conversations are, such as `json:chat_logs` or `sqlite:craftx.db`; else the configuration says it
     #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["profile", "config"])]
@@ -61,7 +62,11 @@ impl Global {
     }
 
     async fn open_as(&self, mode: Prepare) -> Result<Storage> {
-        let storage = self.connect(mode).await?.for_tenant(self.tenant.clone());
+        let connected = self.connect(mode).await.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => error.with("made by", "`craftx append` or `craftx import`"),
+            _ => error,
+        });
+        let storage = connected?.for_tenant(self.tenant.clone());
         let storage = match &self.principal {
             Some(principal) => storage.for_caller(self.caller(principal)?),
             None => storage,

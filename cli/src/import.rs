@@ -68,7 +68,7 @@ impl Report {
             out.object(json!({"applied": applied, "known": known, "dead": dead, "failed": failed}))?;
             return out.finish();
         }
-        output::say(format_args!("{applied} records applied, {known} known, {dead} dead, {failed} lines failed"));
+        output::say(format_args!("{applied} records applied, {known} known, {dead} dead, {failed} failed"));
         Ok(())
     }
 }

@@ -8,8 +8,10 @@ mod doctor;
 mod exit;
 mod export;
 mod global;
+mod heal;
 mod import;
 mod interrupt;
+mod legs;
 mod list;
 mod man;
 mod output;
@@ -88,6 +90,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Stats(stats) => stats::run(global, stats).await,
         Command::Status => status::run(global).await,
         Command::Doctor => doctor::run(global).await,
+        Command::Heal => heal::run(global).await,
         Command::Schema(schema) => schema::run(global, schema).await,
         Command::Config(configuration) => config::run(global, configuration),
         Command::Profiles => profiles::run(global),

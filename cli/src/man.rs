@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::args::{Args, Man};
 use crate::exit::{Exit, Failure};
 use crate::global::Global;
-use crate::output::Out;
+use crate::output::{self, Out};
 
 pub(crate) fn run(global: &Global, man: Man) -> Result<Exit, Failure> {
     let mut command = Args::command().disable_help_subcommand(true);
@@ -44,7 +44,7 @@ pub(crate) fn run(global: &Global, man: Man) -> Result<Exit, Failure> {
 fn find<'c>(command: &'c Command, words: &[String]) -> Result<&'c Command, Failure> {
     words.iter().try_fold(command, |command, word| {
         command.find_subcommand(word).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "there is no such command").with("command", format!("{word:?}")).into()
+            Error::new(ErrorKind::InvalidInput, "there is no such command").with("command", output::quoted(word)).into()
         })
     })
 }

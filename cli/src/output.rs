@@ -131,6 +131,11 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
+/// What somebody typed, in an error.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("`{}`", one_line(text))
+}
+
 /// Text for one line of a terminal.
 pub(crate) fn one_line(text: &str) -> String {
     printable(text).replace(['\n', '\t'], " ")

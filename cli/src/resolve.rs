@@ -121,7 +121,7 @@ pub(crate) async fn message(storage: &Storage, session: &SessionId, named: &Name
 }
 
 fn ambiguous<T: std::fmt::Debug>(what: &'static str, text: &str, candidates: &[T]) -> Error {
-    let rule = format!("begins like several: {text:?}");
+    let rule = format!("begins like several: {}", output::quoted(text));
     Error::new(ErrorKind::InvalidInput, rule).with("field", what).with("candidates", listed(candidates))
 }
 

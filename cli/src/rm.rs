@@ -34,7 +34,7 @@ pub(crate) async fn run(global: &Global, rm: Rm) -> Result<Exit, Failure> {
 
 /// The point in time that lies so far back.
 fn ago(age: &str) -> Result<SystemTime> {
-    let wrong = |why: &'static str| Error::invalid("--older-than", why).with("value", format!("{age:?}"));
+    let wrong = |why: &'static str| Error::invalid("--older-than", why).with("value", output::quoted(age));
     let span: Span = age.parse().map_err(|_| wrong("must be a time such as `90d`, `12 hours` or `6 months`"))?;
     if !span.is_positive() {
         return Err(wrong("must be more than nothing"));
@@ -115,6 +115,9 @@ async fn old(
         if session.updated < before {
             old.push(session);
         }
+    }
+    if old.is_empty() {
+        output::say("no session is that old");
     }
     for session in &old {
         match delete_old(storage, session, dry_run).await {

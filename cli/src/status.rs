@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
 use crate::global::Global;
+use crate::legs;
 use crate::output::{self, Out};
 
 pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
@@ -17,6 +18,7 @@ pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
         // A status is made of names, numbers and switches: it always serialises.
         let mut object = serde_json::to_value(&status).unwrap_or_default();
         if let Value::Object(members) = &mut object {
+            members.insert("legs".to_owned(), legs::of(&storage).iter().map(legs::object).collect());
             members.insert("tenant".to_owned(), json!(global.tenant()));
             members.insert("stack".to_owned(), json!(storage.stack().describe().lines().collect::<Vec<_>>()));
         }
@@ -47,6 +49,9 @@ fn print(out: &mut Out, global: &Global, storage: &Storage, status: &Status) -> 
     }
     for part in &status.parts {
         line("part", part.name.to_string())?;
+    }
+    for leg in legs::of(storage) {
+        line("leg", legs::line(&leg))?;
     }
     Ok(())
 }

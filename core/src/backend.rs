@@ -1,5 +1,6 @@
 //! The one trait that a storage plugin implements.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub type DynBackend = Arc<dyn Backend>;
 ///   [`Closed`](crate::ErrorKind::Closed).
 /// - Stored bytes that cannot be read back are [`Corrupted`](crate::ErrorKind::Corrupted), never left out.
 #[async_trait]
-pub trait Backend: fmt::Debug + Send + Sync + 'static {
+pub trait Backend: Any + fmt::Debug + Send + Sync {
     /// What this backend can do, as far as is known before [`prepare`](Self::prepare).
     fn capabilities(&self) -> Capabilities;
 
@@ -153,6 +154,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Only for [`Caller::System`](crate::Caller::System).
     ///
     /// Damage is an answer and not an error: every problem is told with its place, and one does not hide the others.
+    /// Messages with two contents are no damage; they are [listed](Verified::conflict) among the notes.
     /// Takes as long as reading the whole store.
     ///
     /// # Errors

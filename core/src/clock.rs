@@ -115,12 +115,15 @@ impl Clock for ManualClock {
         let nap = Arc::new(Mutex::new(Nap::default()));
         {
             let mut manual = lock(&self.0);
-            manual.born += 1;
-            let sleeper = Sleeper { until: manual.now + duration, order: manual.born, nap: Arc::clone(&nap) };
             if duration.is_zero() {
                 return;
             }
-            manual.sleepers.push(Reverse(sleeper));
+            // One who sleeps longer than time can be counted is never woken.
+            if let Some(until) = manual.now.checked_add(duration) {
+                manual.born += 1;
+                let sleeper = Sleeper { until, order: manual.born, nap: Arc::clone(&nap) };
+                manual.sleepers.push(Reverse(sleeper));
+            }
         }
         Ringing(nap).await;
     }

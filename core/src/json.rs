@@ -132,13 +132,14 @@ pub(crate) fn not_json(error: &serde_json::Error) -> Error {
     Error::new(ErrorKind::InvalidInput, what).with("line", error.line()).with("column", error.column())
 }
 
-/// Serde quotes the offending value in `invalid type: string "…", expected …`; the rest of the text is safe.
+/// Serde quotes the offending value in `invalid type: string "…", expected …` and in `unknown variant …`; the rest of
+/// the text is safe.
 pub(crate) fn without_values(message: &str) -> String {
     let message = match message.rfind(" at line ") {
         Some(end) => message.get(..end).unwrap_or(message),
         None => message,
     };
-    if (message.starts_with("invalid type") || message.starts_with("invalid value"))
+    if ["invalid type", "invalid value", "unknown variant"].iter().any(|quoting| message.starts_with(quoting))
         && let Some(expected) = message.rfind(", expected ")
     {
         return message.get(expected + 2..).unwrap_or_default().to_owned();

@@ -283,8 +283,14 @@ impl Backend for Memory {
     }
 
     async fn verify(&self, cx: &Context) -> Result<Verified> {
-        cx.require_system().and_then(|()| self.state(cx).map(drop)).map_err(|error| error.during("verify"))?;
+        let state = cx.require_system().and_then(|()| self.state(cx)).map_err(|error| error.during("verify"))?;
         let mut verified = Verified::default();
+        for (tenant, sessions) in &state.tenants {
+            for (session, stored) in sessions {
+                let place = format!("the session {:?} of the tenant {:?}", session.as_str(), tenant.as_str());
+                stored.set.conflicts().for_each(|id| verified.conflict(&place, id));
+            }
+        }
         verified.unverifiable("anything: memory has no copy to compare with");
         Ok(verified)
     }

@@ -53,6 +53,27 @@ impl<'a> Part<'a> {
         options::read(self.options.clone())
     }
 
+    /// Reads some of the options into a struct, for parts that have others besides.
+    ///
+    /// # Errors
+    /// As [`Part::config`].
+    pub fn config_of<C: DeserializeOwned>(&self, keys: &[&str]) -> Result<C> {
+        self.config_where(|key| keys.contains(&key))
+    }
+
+    /// Reads all but some of the options into a struct.
+    ///
+    /// # Errors
+    /// As [`Part::config`].
+    pub fn config_without<C: DeserializeOwned>(&self, keys: &[&str]) -> Result<C> {
+        self.config_where(|key| !keys.contains(&key))
+    }
+
+    fn config_where<C: DeserializeOwned>(&self, wanted: impl Fn(&str) -> bool) -> Result<C> {
+        let wanted = self.options.iter().filter(|(key, _)| wanted(key));
+        options::read(wanted.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>())
+    }
+
     /// Builds a stack that is described among the options of a composite backend, under `key`, such as `primary` or
     /// `secondary.0`. Does no I/O. Only stacks may have an option named `backend`: configurations tell them by it.
     ///

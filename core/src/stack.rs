@@ -1,8 +1,9 @@
 //! A backend under its layers, checked when it is built.
 
+use std::any::Any;
 use std::fmt::Write as _;
 
-use crate::{Capabilities, DynBackend, Error, ErrorKind, Layer, Result, Slot, Validate};
+use crate::{Backend, Capabilities, DynBackend, Error, ErrorKind, Layer, Result, Slot, Validate};
 
 /// A backend under its layers.
 ///
@@ -54,6 +55,20 @@ impl Stack {
     /// as a backup of ciphertext. `None` if no layer is there.
     pub fn below(&self, slot: Slot) -> Option<&DynBackend> {
         self.layers.iter().rev().find(|level| level.slot == slot).map(|level| &level.inner)
+    }
+
+    /// The backend below all layers, if it is of this type, for what only that type can do.
+    ///
+    /// ```
+    /// use craftx_core::{Memory, Stack};
+    /// use std::sync::Arc;
+    /// let stack = Stack::builder("memory", Arc::new(Memory::new())).build()?;
+    /// assert!(stack.base::<Memory>().is_some());
+    /// # Ok::<(), craftx_core::Error>(())
+    /// ```
+    pub fn base<B: Backend>(&self) -> Option<&B> {
+        let base: &dyn Any = &*self.base;
+        base.downcast_ref()
     }
 
     /// What the stack can do, as far as is known before it is prepared.

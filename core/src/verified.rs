@@ -1,6 +1,10 @@
 //! What a check of the medium itself found.
 
+use std::fmt::Display;
+
 use serde::Serialize;
+
+use crate::Stamp;
 
 /// What [`Backend::verify`](crate::Backend::verify) found. No text of it holds the content of a message.
 ///
@@ -74,6 +78,11 @@ impl Verified {
     /// Adds what is worth knowing.
     pub fn note(&mut self, what: impl Into<String>) {
         self.notes.push(what.into());
+    }
+
+    /// Adds a message that replays brought with more than one content. That is no damage, but nobody can load it.
+    pub fn conflict(&mut self, session: impl Display, id: Stamp) {
+        self.note(format!("{session}: the message {id} has two contents; deleting it is the way out"));
     }
 
     /// Adds what is wrong.

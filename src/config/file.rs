@@ -11,6 +11,9 @@ use toml::de::{DeTable, DeValue};
 use super::Origin;
 use super::entry::{Entry, check_names, keys, suggesting, unusable, wrong};
 
+/// Why a file counts for nothing that is there and is text.
+const UNREADABLE: &str = "the file cannot be read";
+
 /// What a file says.
 #[derive(Clone, Default)]
 pub(super) struct File {
@@ -39,9 +42,13 @@ impl File {
             let why = match error.kind() {
                 std::io::ErrorKind::NotFound => "there is no such file",
                 std::io::ErrorKind::InvalidData => "the file is no UTF-8",
-                _ => "the file cannot be read",
+                _ => UNREADABLE,
             };
-            unusable(why).with("file", format_args!("`{}`", path.display())).because(error)
+            let unusable = unusable(why).with("file", format_args!("`{}`", path.display()));
+            match why == UNREADABLE {
+                true => unusable.with("reason", error.kind()).because(error),
+                false => unusable.because(error),
+            }
         })?;
         let place = |line, profile| Origin::File { path: path.to_owned(), line, profile };
         Self::parse(&text, &place)

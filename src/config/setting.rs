@@ -86,11 +86,13 @@ fn shown(path: &[String], value: &Value, valid: bool) -> String {
             let items = items.iter().map(|item| match item {
                 Value::String(text) => shown_text(key, text, valid).into(),
                 Value::Array(_) | Value::Object(_) => MASK.into(),
+                _ if is_secret(key) => MASK.into(),
                 other => other.clone(),
             });
             Value::Array(items.collect()).to_string()
         }
-        _ if !valid && is_secret(key) => Value::from(MASK).to_string(),
+        // A password of digits: where text is asked for, a number is its spelling.
+        _ if is_secret(key) => Value::from(MASK).to_string(),
         other => other.to_string(),
     }
 }
@@ -110,5 +112,6 @@ fn shown_text(key: &str, text: &str, valid: bool) -> String {
 
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    SECRET.iter().any(|word| key.contains(word))
+    // A limit, such as `max_keys`, is none.
+    !key.starts_with("max_") && SECRET.iter().any(|word| key.contains(word))
 }

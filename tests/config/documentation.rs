@@ -1,5 +1,6 @@
 //! `docs/configuration.md` tells what is so.
 
+use craftx::failover::FailoverConfig;
 use craftx::json_backend::JsonConfig;
 use craftx::retry_layer::{BreakerConfig, RetryConfig, TimeoutConfig};
 use craftx::sqlite_backend::SqliteConfig;
@@ -21,6 +22,7 @@ fn every_key_is_there_with_its_default() {
             (_, "path") => format!("| `{part}.path` | required |"),
             ("breaker", "slow_ms") => "| `breaker.slow_ms` | none |".to_owned(),
             ("sqlite", "search") => "| `sqlite.search` | what the store says |".to_owned(),
+            ("hybrid", "breaker") => "| `hybrid.breaker` | one failure, one probe, 5,000 ms |".to_owned(),
             _ => format!("| `{part}.{key}` | `{value}` |"),
         };
         table.iter().map(row).collect()
@@ -29,6 +31,8 @@ fn every_key_is_there_with_its_default() {
     let keys = [
         rows("json", JsonConfig::new("a")),
         rows("sqlite", SqliteConfig::new("a").search(true)),
+        rows("hybrid", FailoverConfig::default()),
+        vec!["| `hybrid.primary` | required |".to_owned(), "| `hybrid.secondary` | `[]` |".to_owned()],
         rows("validate", Limits::default()),
         rows("retry", RetryConfig::default()),
         rows("timeout", TimeoutConfig::default()),
@@ -37,7 +41,8 @@ fn every_key_is_there_with_its_default() {
     for row in keys.concat() {
         assert!(text.contains(&row), "{row}");
     }
-    let parts = ["json", "sqlite", "validate", "retry", "timeout", "breaker"].map(|part| format!("| `{part}."));
+    let parts =
+        ["json", "sqlite", "hybrid", "validate", "retry", "timeout", "breaker"].map(|part| format!("| `{part}."));
     let documented = text.lines().filter(|line| parts.iter().any(|part| line.starts_with(part))).count();
     assert_eq!(documented, keys.concat().len());
 }
@@ -72,6 +77,6 @@ fn the_errors_that_are_shown_are_said() {
     let shown: Vec<_> = text.lines().filter(|line| line.starts_with("configure: ")).collect();
     let folder = Folder::with("backend = 'sqlite'\n[sqlite]\npath = 'a.db'\nreders = 2\n");
     let typo = folder.text(&folder.config(&[]).check().unwrap_err());
-    let missing = craftx::Config::new().profile("production_hybrid").check().unwrap_err().to_string();
+    let missing = craftx::Config::new().profile("cloud_ready").check().unwrap_err().to_string();
     assert_eq!(shown, [typo, missing]);
 }

@@ -1,7 +1,5 @@
 //! The guide's three variables on each of the guide's profiles.
 
-use craftx::Config;
-
 use crate::support::{Folder, setting};
 
 const PROFILES: [&str; 4] = ["development", "production_sqlite", "production_hybrid", "cloud_ready"];
@@ -64,49 +62,6 @@ fn a_type_changes_a_profile_with_one_store() {
 
 #[test]
 fn a_type_never_drops_redundancy() {
-    for profile in ["production_hybrid", "cloud_ready"] {
-        for kind in ["sqlite", "json", "memory"] {
-            assert_eq!(
-                said(profile, &[("CRAFTX_STORAGE_TYPE", kind), ("CRAFTX_DB_PATH", "a.db")]),
-                format!(
-                    "configure: this would silently drop the other copies of the data; choose a profile with one store, \
-                     source: variable `CRAFTX_STORAGE_TYPE`, backend: `hybrid`, chosen_by: built-in profile `{profile}`"
-                )
-            );
-        }
-    }
-    let hybrid = [("CRAFTX_STORAGE_TYPE", "hybrid")];
-    assert!(Folder::empty().config(&hybrid).profile("production_hybrid").check().is_ok());
-    for profile in ["development", "production_sqlite"] {
-        assert!(
-            said(profile, &hybrid).contains("this needs a profile with several stores, such as `production_hybrid`")
-        );
-    }
-}
-
-#[test]
-fn a_path_that_could_mean_two_stores_is_an_error() {
-    let toml = "profile = 'production_hybrid'\n[[hybrid.secondary]]\nbackend = 'sqlite'\n[hybrid.secondary.sqlite]\npath = 'copy.db'\n";
-    let error = Folder::with(toml).config(&[("CRAFTX_DB_PATH", "a.db")]).check().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "configure: the stack has several `sqlite` stores, and this does not say which, source: variable \
-         `CRAFTX_DB_PATH`, keys: `hybrid.primary.sqlite.path`, `hybrid.secondary.0.sqlite.path`"
-    );
-}
-
-#[test]
-fn parts_that_do_not_exist_yet_are_named_and_nothing_is_opened_in_their_place() {
-    for profile in ["production_hybrid", "cloud_ready"] {
-        assert_eq!(
-            Config::new().profile(profile).check().unwrap_err().to_string(),
-            format!(
-                "configure: the scheme `hybrid` needs the package `craftx-failover`, which comes with a later release, \
-                 key: `backend`, source: built-in profile `{profile}`"
-            )
-        );
-    }
-    // With a composite of one's own, what is missing inside of it is named.
     assert_eq!(
         said("cloud_ready", &[]),
         "configure: the scheme `s3` needs the package `craftx-object`, which comes with a later release, \

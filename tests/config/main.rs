@@ -1,5 +1,5 @@
 //! Configuration: which source wins, and what is said of what is wrong.
-#![cfg(all(feature = "config", feature = "json", feature = "sqlite"))]
+#![cfg(all(feature = "config", feature = "failover", feature = "json", feature = "retry", feature = "sqlite"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,6 +12,7 @@
 #[cfg(feature = "retry")]
 mod documentation;
 mod guide;
+mod hybrid;
 mod opening;
 mod precedence;
 mod process;

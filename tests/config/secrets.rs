@@ -77,6 +77,18 @@ fn no_secret_is_shown_of_a_valid_configuration() {
 }
 
 #[test]
+fn a_secret_of_digits_is_none_the_less() {
+    let folder = Folder::with("backend = 'bucket'\n[bucket]\nbucket = 'b'\n[validate]\nmax_keys = 7\n");
+    for password in ["271828", "2.5", "true"] {
+        let config = folder.config(&[("CRAFTX_BUCKET__PASSWORD", password)]);
+        config.check().unwrap();
+        let settings = config.origins().unwrap();
+        let shown = |key: &str| settings.iter().find(|setting| setting.key == key).unwrap().value.clone();
+        assert_eq!((shown("bucket.password").as_str(), shown("validate.max_keys").as_str()), ("\"…\"", "7"));
+    }
+}
+
+#[test]
 fn text_is_masked_until_all_parts_have_accepted_their_options() {
     let folder =
         Folder::with("backend = 'bucket'\n[bucket]\nbucket = 'canary'\nscret = 'canary'\npath = 'shown'\nsize = 5\n");

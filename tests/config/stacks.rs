@@ -79,7 +79,6 @@ async fn a_part_that_somebody_registered_gets_its_table_as_any_other() {
     Storage::open_with(&registry, "my-store:here?size=3", craftx::Prepare::Migrate).await.unwrap();
 }
 
-#[cfg(feature = "retry")]
 #[test]
 fn the_layers_for_stores_that_are_away_are_built_by_name() {
     let folder = Folder::with(

@@ -61,6 +61,7 @@ pub(crate) fn registry() -> Registry {
             bucket: String,
             secret_key: Option<craftx::Secret>,
             endpoint: Option<String>,
+            password: Option<String>,
         }
         part.config::<Bucket>()?;
         Ok(Arc::new(Memory::new()))

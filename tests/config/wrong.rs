@@ -397,7 +397,7 @@ fn a_file_that_cannot_be_read_is_named() {
     let folder = Folder::empty();
     std::fs::create_dir(folder.path("craftx.toml")).unwrap();
     let error = folder.config(&[]).check().unwrap_err();
-    assert_eq!(folder.text(&error), "configure: the file cannot be read, file: `craftx.toml`");
+    assert_eq!(folder.text(&error), "configure: the file cannot be read, file: `craftx.toml`, reason: is a directory");
     let folder = Folder::empty();
     std::fs::write(folder.path("craftx.toml"), b"backend = '\xff'").unwrap();
     let error = folder.config(&[]).check().unwrap_err();

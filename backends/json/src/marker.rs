@@ -59,7 +59,12 @@ pub(crate) fn prepare(cx: &Context, disk: &Disk, layout: &Layout, locks: &Locks,
 
 fn read(disk: &Disk, layout: &Layout) -> Result<Option<Uuid>> {
     let path = layout.marker();
-    let failed = |error| io_error("cannot read what the folder is", &path, error);
+    let failed = |error| match layout.root().is_file() {
+        true => Error::new(ErrorKind::ConfigInvalid, "a JSON store is a folder, and this is a file")
+            .with("file", shown(layout.root()))
+            .because(error),
+        false => io_error("cannot read what the folder is", &path, error),
+    };
     let Some(file) = disk.open(&path).map_err(failed)? else { return Ok(None) };
     let bytes = disk.read(&file, 0, 4_096).map_err(failed)?;
     match serde_json::from_slice::<OnlyVersion>(&bytes) {

@@ -180,7 +180,7 @@ impl Store {
         };
         let known = index.log.end;
         let log = self.refresh(cx, target, &mut index, open)?;
-        if index.log.end > known && !self.locks.is_free(&target.files.lock_name) {
+        if index.log.end != known && !self.locks.is_free(&target.files.lock_name) {
             let durable = self.make_durable(target, log.as_ref(), index.durable_to, index.log.end);
             index.durable_to = durable.inspect_err(|_| index.forget())?;
         }

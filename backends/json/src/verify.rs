@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use craftx_core::{Context, Error, ErrorKind, Prepare, Problem, Result, SessionId, Tenant, Verified};
+use craftx_core::{Context, Error, ErrorKind, Prepare, Problem, Result, SessionId, Stamp, Tenant, Verified};
 
 use crate::error::{io_error, shown};
 use crate::index::Index;
@@ -84,12 +84,20 @@ impl Store {
                 seen.sessions += u64::from(log.is_some());
                 seen.lines += index.log.lines();
                 seen.legacy += u64::from(index.legacy.is_some());
+                index.set.conflicts().for_each(|id| seen.verified.conflict(shown(&files.log), id));
                 if index.log.torn > 0 {
                     seen.verified.note(format!(
                         "{}: {} bytes at the end are of a write that was interrupted, or is under way; the next write \
                          sets them aside",
                         shown(&files.log),
                         index.log.torn
+                    ));
+                }
+                let ids: Vec<Stamp> = index.set.bodies().map(|(id, _)| id).collect();
+                for id in ids.windows(2).filter(|pair| pair.first() == pair.last()).filter_map(|pair| pair.first()) {
+                    seen.verified.note(format!(
+                        "{}: the message {id} has two contents; deleting it is the way out",
+                        shown(&files.log)
                     ));
                 }
                 Ok(())
@@ -197,7 +205,11 @@ fn tell(result: Result<()>, path: &Path, seen: &mut Seen) -> Result<()> {
             place.push_str(&format!(", {fact} {number}"));
         }
     }
-    let problem = Problem::new(place, error.message().to_owned());
+    let what = match error.get("reason") {
+        Some(reason) => format!("{}: {reason}", error.message()),
+        None => error.message().to_owned(),
+    };
+    let problem = Problem::new(place, what);
     seen.verified.problem(match error.kind() {
         ErrorKind::Corrupted => problem.with_remedy(RESTORE),
         _ => problem,

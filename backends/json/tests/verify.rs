@@ -1,6 +1,6 @@
 //! Checking the folder: planted damage is found, named by file and line, and does not hide the rest.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 
@@ -41,6 +41,17 @@ fn every_line_of_every_tenant_is_checked() {
     assert!(verified.is_clean() && verified.notes.is_empty(), "{verified:?}");
     assert!(verified.checked[0].ends_with("(sessions: 4, lines: 10)"), "{verified:?}");
     assert!(verified.unverifiable[0].contains("cut between two writes"));
+}
+
+#[test]
+fn two_contents_of_one_message_are_listed() {
+    let dir = folder();
+    let session = SessionId::new("b").unwrap();
+    let other = [message(2, "canary of another")];
+    block_on(open(dir.path()).write(&cx(), &session, &other, &WriteOptions::replay())).unwrap();
+    let verified = verify(dir.path());
+    let [note] = verified.notes.as_slice() else { panic!("{verified:?}") };
+    assert!(verified.is_clean() && note.contains("b.jsonl") && note.contains(&other[0].stamp().to_string()), "{note}");
 }
 
 #[test]

@@ -116,7 +116,7 @@ impl Sqlite {
                 let _ = reply.send(opened);
             })
             .map_err(no_thread)?;
-        match answer(receiver, deadline.remaining()).await {
+        match answer(receiver, &deadline).await {
             Waited::Answer(opened) => opened,
             Waited::Late => Err(late().maybe_applied()),
             Waited::Gone => Err(Error::new(ErrorKind::Unexpected, "the thread that opens the database is gone")),

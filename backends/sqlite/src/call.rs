@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 use craftx_core::{Clock, Context, Error, ErrorKind};
 use futures_channel::oneshot;
 
-use crate::alarm::Alarm;
-
 /// How long a call without a deadline reads, or waits for a lock.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -35,9 +33,12 @@ impl Deadline {
         }
     }
 
-    /// The time that is left, if the caller set a limit.
-    pub(crate) fn remaining(&self) -> Option<Duration> {
-        self.asked.map(|asked| asked.saturating_duration_since(self.clock.now()))
+    /// Returns when the time is over, if the caller set a limit.
+    async fn passes(&self) {
+        match self.asked {
+            Some(asked) => self.clock.sleep(asked.saturating_duration_since(self.clock.now())).await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -60,18 +61,12 @@ pub(crate) enum Waited<T> {
     Gone,
 }
 
-/// Waits for the answer of a thread, on any executor.
-pub(crate) async fn answer<T>(receiver: oneshot::Receiver<T>, within: Option<Duration>) -> Waited<T> {
-    let mut receiver = pin!(receiver);
-    let mut alarm = within.and_then(Alarm::after);
-    poll_fn(|task| {
-        if let Poll::Ready(answer) = receiver.as_mut().poll(task) {
-            return Poll::Ready(answer.map_or(Waited::Gone, Waited::Answer));
-        }
-        match &mut alarm {
-            Some(alarm) => alarm.poll(task).map(|()| Waited::Late),
-            None => Poll::Pending,
-        }
+/// Waits for the answer of a thread until the deadline, on any executor.
+pub(crate) async fn answer<T>(receiver: oneshot::Receiver<T>, deadline: &Deadline) -> Waited<T> {
+    let (mut receiver, mut late) = (pin!(receiver), pin!(deadline.passes()));
+    poll_fn(|task| match receiver.as_mut().poll(task) {
+        Poll::Ready(answer) => Poll::Ready(answer.map_or(Waited::Gone, Waited::Answer)),
+        Poll::Pending => late.as_mut().poll(task).map(|()| Waited::Late),
     })
     .await
 }

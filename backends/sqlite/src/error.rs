@@ -72,8 +72,9 @@ pub(crate) fn storage(error: rusqlite::Error) -> Error {
         (ErrorCode::ConstraintViolation, _) => (ErrorKind::Corrupted, "the database contradicts itself"),
         (ErrorCode::OperationInterrupted, _) => (ErrorKind::Timeout, "the deadline has passed"),
         (ErrorCode::CannotOpen, _) => (ErrorKind::Unavailable, "the database file cannot be opened"),
+        (_, ffi::SQLITE_READONLY_DBMOVED) => (ErrorKind::Unavailable, "the database file was moved or deleted"),
         (ErrorCode::PermissionDenied | ErrorCode::ReadOnly, _) => {
-            (ErrorKind::Unavailable, "the database file cannot be written")
+            (ErrorKind::PermissionDenied, "the database file may not be written")
         }
         (ErrorCode::SystemIoFailure, _) => (ErrorKind::Unavailable, "the medium of the database fails"),
         (ErrorCode::OutOfMemory, _) => (ErrorKind::Unavailable, "SQLite has no memory left"),
@@ -104,7 +105,8 @@ mod tests {
             (ffi::SQLITE_NOTADB, ErrorKind::Corrupted, Retry::Never),
             (ffi::SQLITE_IOERR_FSYNC, ErrorKind::Unavailable, Retry::Later),
             (ffi::SQLITE_IOERR_CORRUPTFS, ErrorKind::Corrupted, Retry::Never),
-            (ffi::SQLITE_READONLY, ErrorKind::Unavailable, Retry::Later),
+            (ffi::SQLITE_READONLY, ErrorKind::PermissionDenied, Retry::Never),
+            (ffi::SQLITE_READONLY_DBMOVED, ErrorKind::Unavailable, Retry::Later),
             (ffi::SQLITE_INTERRUPT, ErrorKind::Timeout, Retry::Later),
             (ffi::SQLITE_TOOBIG, ErrorKind::InvalidInput, Retry::Never),
             (ffi::SQLITE_MISUSE, ErrorKind::Unexpected, Retry::Never),

@@ -31,7 +31,6 @@
 //!   ([`Unavailable`](craftx_core::ErrorKind::Unavailable)) before the log is so large that writes are refused.
 //! - A file of another program is refused and not changed; so is a file that a newer release wrote.
 
-mod alarm;
 mod apply;
 mod backend;
 mod body;

@@ -67,7 +67,7 @@ impl<T> Queue<T> {
                 state.waiting.push(sender);
                 receiver
             };
-            if let Waited::Late = answer(room, deadline.remaining()).await {
+            if let Waited::Late = answer(room, deadline).await {
                 return Err(late());
             }
         }

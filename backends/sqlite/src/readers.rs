@@ -81,7 +81,7 @@ impl Readers {
             }
         };
         self.queue.push(Box::new(job), 0, &deadline).await?;
-        match answer(receiver, deadline.remaining()).await {
+        match answer(receiver, &deadline).await {
             Waited::Answer(result) => result,
             Waited::Late => Err(late()),
             Waited::Gone if deadline.has_passed() => Err(late()),
@@ -94,7 +94,7 @@ impl Readers {
         self.queue.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for (thread, ended) in threads {
-            if let Waited::Late = answer(ended, deadline.remaining()).await {
+            if let Waited::Late = answer(ended, deadline).await {
                 return Err(late());
             }
             // The thread has nothing left to do, so this does not wait. One that panicked has ended as well.

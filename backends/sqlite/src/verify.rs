@@ -6,10 +6,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use craftx_core::{Error, ErrorKind, Problem, Result, Verified};
-use rusqlite::Connection;
+use craftx_core::{Clock, Error, ErrorKind, Problem, Result, SystemClock, Verified};
+use rusqlite::{Connection, Rows};
 
-use crate::alarm::Alarm;
 use crate::body::{self, Body};
 use crate::error::Sql;
 use crate::index::{Fingerprint, is_on, statistics, stored};
@@ -34,10 +33,11 @@ pub(crate) async fn giving_way<T>(
 ) -> Result<T> {
     let mut check = pin!(check);
     loop {
-        let mut look = Alarm::after(LOOKS);
+        // The log grows in the time of this machine, whatever the clock of the caller says.
+        let mut look = SystemClock.sleep(LOOKS);
         let done = poll_fn(|task| match check.as_mut().poll(task) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => look.as_mut().map_or(Poll::Pending, |look| look.poll(task).map(|()| None)),
+            Poll::Pending => look.as_mut().poll(task).map(|()| None),
         });
         match done.await {
             Some(done) => return done,
@@ -144,9 +144,10 @@ fn sessions(conn: &Connection, verified: &mut Verified) -> Sql<()> {
     let mut count = 0_u64;
     let mut check = || {
         let arrived: i64 = conn.query_row("SELECT seq FROM store", [], |row| row.get(0))?;
-        let mut seen = visible(conn)?;
+        let mut select_visible = conn.prepare(Visible::SORTED)?;
+        let mut visible = Visible::new(select_visible.query([])?)?;
         let mut select = conn.prepare(&format!(
-            "SELECT {}, t.name, s.id, {COUNTED} FROM sessions s JOIN tenants t USING (tid)",
+            "SELECT {}, t.name, s.id, {COUNTED} FROM sessions s JOIN tenants t USING (tid) ORDER BY s.sid",
             row::columns!()
         ))?;
         let mut rows = select.query([])?;
@@ -171,7 +172,7 @@ fn sessions(conn: &Connection, verified: &mut Verified) -> Sql<()> {
             for what in differences(&stored, &counted, arrived) {
                 verified.problem(Problem::new(&*place, what).with_remedy(RESTORE));
             }
-            let seen = seen.remove(&stored.sid).unwrap_or_default();
+            let seen = visible.of(stored.sid)?;
             let rest = metadata(conn, stored.sid).and_then(|()| ownership(conn, stored.sid, &seen));
             tell(rest.map_err(Into::into), &place, verified)?;
         }
@@ -208,15 +209,43 @@ fn differences(stored: &SessionRow, counted: &Counted, arrived: i64) -> Vec<Stri
     found
 }
 
-/// By whom each session is seen.
-fn visible(conn: &Connection) -> Sql<BTreeMap<i64, Seen>> {
-    let mut select = conn.prepare("SELECT sid, name, owner FROM visible_to")?;
-    let mut rows = select.query([])?;
-    let mut seen: BTreeMap<i64, Seen> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        seen.entry(row.get(0)?).or_default().insert((row.get(1)?, row.get(2)?));
+/// By whom sessions are seen, in the order of their numbers. SQLite sorts, in a file if there are many: all of them need
+/// not fit into memory.
+struct Visible<'a> {
+    rows: Rows<'a>,
+    /// The first row that was not asked for yet.
+    next: Option<(i64, (String, bool))>,
+}
+
+impl<'a> Visible<'a> {
+    const SORTED: &'static str = "SELECT sid, name, owner FROM visible_to ORDER BY sid";
+
+    fn new(rows: Rows<'a>) -> Sql<Self> {
+        let mut visible = Self { rows, next: None };
+        visible.advance()?;
+        Ok(visible)
     }
-    Ok(seen)
+
+    fn advance(&mut self) -> Sql<()> {
+        self.next = match self.rows.next()? {
+            Some(row) => Some((row.get(0)?, (row.get(1)?, row.get(2)?))),
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// By whom this session is seen. Sessions have to be asked for in the order of their numbers.
+    fn of(&mut self, session: i64) -> Sql<Seen> {
+        let mut seen = Seen::new();
+        while let Some((sid, _)) = self.next
+            && sid <= session
+        {
+            // A row of a session that is not there is told with the references.
+            seen.extend(self.next.take().filter(|_| sid == session).map(|(_, by)| by));
+            self.advance()?;
+        }
+        Ok(seen)
+    }
 }
 
 fn metadata(conn: &Connection, sid: i64) -> Result<()> {
@@ -268,13 +297,7 @@ fn messages(conn: &Connection, verified: &mut Verified) -> Sql<()> {
                 || Ok::<_, rusqlite::Error>(session_place(&row.get::<_, String>(3)?, &row.get::<_, String>(4)?));
             match Body::read(row, 5).map_err(crate::error::storage).and_then(Body::message) {
                 Ok(message) if variant == 0 && indexed => wanted.entry(tid).or_default().add(tid, seq, &message),
-                Ok(message) if variant == 1 => {
-                    verified.note(format!(
-                        "{}: the message {} has two contents; deleting it is the way out",
-                        session()?,
-                        message.id
-                    ));
-                }
+                Ok(message) if variant == 1 => verified.conflict(session()?, message.id),
                 Ok(_) => {}
                 Err(error) => {
                     unreadable += 1;

@@ -105,7 +105,7 @@ impl Writer {
         };
         let bytes = records.iter().map(weight).sum();
         self.queue.push(Job::Write(Box::new(batch)), bytes, &deadline).await?;
-        match answer(receiver, deadline.remaining()).await {
+        match answer(receiver, &deadline).await {
             Waited::Answer(result) => result,
             Waited::Late if !ticket.withdraw() => Err(late().maybe_applied()),
             Waited::Late if self.state.locked_out.load(Ordering::Acquire) => Err(locked_out()),
@@ -134,7 +134,7 @@ impl Writer {
             failed_sync
         };
         self.queue.push(Job::Task(Box::new(job)), 0, &deadline).await?;
-        match answer(receiver, deadline.remaining()).await {
+        match answer(receiver, &deadline).await {
             Waited::Answer(result) => result,
             Waited::Late if ticket.withdraw() => Err(late()),
             Waited::Late => Err(late().maybe_applied()),
@@ -147,7 +147,7 @@ impl Writer {
         self.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((thread, ended)) = thread else { return Ok(()) };
-        match answer(ended, deadline.remaining()).await {
+        match answer(ended, deadline).await {
             Waited::Late => Err(late()),
             // The thread has nothing left to do, so this does not wait.
             _ => thread.join().map_err(|_| gone()),

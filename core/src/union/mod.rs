@@ -209,7 +209,8 @@ impl<B> SessionSet<B> {
 
 /// The error for an id that is known with other content.
 pub fn conflicting(id: Stamp) -> Error {
-    Error::new(ErrorKind::Conflict, "this id has two different contents").with("id", id)
+    Error::new(ErrorKind::Conflict, "this id has two different contents; deleting the message is the way out")
+        .with("id", id)
 }
 
 /// The error for a session that does not exist.

@@ -77,6 +77,11 @@ impl<B> SessionSet<B> {
         })
     }
 
+    /// The ids under which replays brought more than one content.
+    pub fn conflicts(&self) -> impl Iterator<Item = Stamp> {
+        self.messages.iter().filter(|(_, variants)| !variants.others.is_empty()).map(|(id, _)| *id)
+    }
+
     /// What is kept of the messages that a query asks for, in its order, and whether there are more.
     ///
     /// # Errors

@@ -154,7 +154,12 @@ impl Backend for Journal {
         Ok(Status::new(id, "journal", format!("journal:{}", self.0.display()), self.capabilities()))
     }
     async fn verify(&self, cx: &Context) -> Result<Verified> {
-        cx.require_system().and_then(|()| self.state(cx, true)).map(|_| Verified::new("all checksums, at opening"))
+        let state = cx.require_system().and_then(|()| self.state(cx, true))?;
+        let mut verified = Verified::new("all checksums, at opening");
+        for ((_, session), (set, _)) in &state.sessions {
+            set.conflicts().for_each(|id| verified.conflict(format_args!("the session {session:?}"), id));
+        }
+        Ok(verified)
     }
     async fn close(&self, _: &Context) -> Result<()> {
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = State { closed: true, ..State::default() };

@@ -46,6 +46,7 @@ const CAUGHT: &[(Bug, &str)] = &[
     (Bug::ListsTenantsToAnybody, "only_the_system_lists_tenants"),
     (Bug::VerifiesForAnybody, "only_the_system_verifies"),
     (Bug::FindsProblemsThatAreNone, "a_healthy_store_verifies_clean"),
+    (Bug::HidesConflicts, "two_contents_are_listed"),
     (Bug::ResurrectsDeletedMessages, "deletion_is_for_ever"),
     (Bug::ForgetsClearedForLateMessages, "a_late_message_below_a_clear_is_dead"),
     (Bug::LastArrivalWinsKeys, "the_latest_stamp_wins_per_key"),

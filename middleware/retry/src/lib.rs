@@ -29,7 +29,7 @@ mod window;
 pub use breaker::{Breaker, BreakerConfig, BreakerState, Permit, Verdict};
 pub use guard::BreakerLayer;
 pub use retry::{RetryConfig, RetryLayer};
-pub use timeout::{TimeoutConfig, TimeoutLayer};
+pub use timeout::{TimeoutConfig, TimeoutLayer, in_time};
 
 use craftx_core::{Error, ErrorKind, Registry};
 

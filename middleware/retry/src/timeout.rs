@@ -108,21 +108,33 @@ impl Around for Limit {
     {
         let limited = self.of(operation, cx);
         limited.check_deadline().map_err(|error| error.during(operation.as_str()))?;
-        let Some(left) = limited.remaining() else { return call(limited).await };
-        let mut answer = pin!(call(limited));
-        // Most calls are answered at once or soon, so the alarm is set only when one has to wait.
-        let mut alarm = None;
-        let answer = poll_fn(|task| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(task) {
-                return Poll::Ready(Some(answer));
-            }
-            alarm.get_or_insert_with(|| cx.clock.sleep(left)).as_mut().poll(task).map(|()| None)
-        });
-        answer.await.unwrap_or_else(|| {
-            let late = Error::new(ErrorKind::Timeout, "the store did not answer in time")
-                .during(operation.as_str())
-                .with("limit_ms", left.as_millis());
-            Err(if operation.changes() { late.maybe_applied() } else { late })
-        })
+        in_time(&limited, operation, call(limited.clone())).await
     }
+}
+
+/// Ends a call at the deadline of its context, whether the store takes notice of it or not: its future is dropped then.
+/// A call that may have changed the store has the outcome `Unknown`.
+///
+/// # Errors
+/// Those of the call, or [`Timeout`](ErrorKind::Timeout).
+///
+/// # Cancel safety
+/// As that of the call.
+pub async fn in_time<T>(cx: &Context, operation: Operation, call: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(left) = cx.remaining() else { return call.await };
+    let mut answer = pin!(call);
+    // Most calls are answered at once or soon, so the alarm is set only when one has to wait.
+    let mut alarm = None;
+    let answer = poll_fn(|task| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(task) {
+            return Poll::Ready(Some(answer));
+        }
+        alarm.get_or_insert_with(|| cx.clock.sleep(left)).as_mut().poll(task).map(|()| None)
+    });
+    answer.await.unwrap_or_else(|| {
+        let late = Error::new(ErrorKind::Timeout, "the store did not answer in time")
+            .during(operation.as_str())
+            .with("limit_ms", left.as_millis());
+        Err(if operation.changes() { late.maybe_applied() } else { late })
+    })
 }

@@ -51,6 +51,19 @@ fn a_healthy_store_says_what_was_checked() {
 }
 
 #[test]
+fn two_contents_of_one_message_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    let store = open(&path);
+    let other = [message(2, "canary of another")];
+    run(store.write(&cx(), &id("two"), &other, &WriteOptions::replay())).unwrap();
+    run(store.close(&cx())).unwrap();
+    let verified = verified(&path);
+    let [note] = verified.notes.as_slice() else { panic!("{verified:?}") };
+    assert!(verified.is_clean() && note.contains("\"two\"") && note.contains(&at(2).to_string()), "{note}");
+}
+
+#[test]
 fn what_contradicts_itself_is_named() {
     for (sql, place, what) in [
         ("UPDATE sessions SET messages = 7 WHERE id = 'two'", "\"two\"", "counts 7 messages and has 50"),

@@ -26,6 +26,7 @@ checks! { "life cycle":
     writing_goes_on_after_compaction [] => "after a compaction the session takes writes, and the dead stay dead";
     what_was_compacted_is_really_gone [Bytes] => "after a compaction no byte of a deleted message is left on the medium";
     a_healthy_store_verifies_clean [] => "checking the medium finds nothing wrong with a healthy store, says what it looked at, and changes nothing";
+    two_contents_are_listed [] => "checking the medium lists the messages with two contents, which nobody can load, until they are deleted";
     only_the_system_verifies [] => "checking the medium is refused to everybody but the system";
     the_store_shows_no_content [] => "`Debug` of the store shows no content of messages";
     a_closed_store_answers_closed [] => "after closing every call is an error `closed`, and closing again is fine";
@@ -268,6 +269,20 @@ async fn a_healthy_store_verifies_clean(bench: Bench) -> Verdict {
     ensure!((a.lines().await?, b.lines().await?) == before, "checking the medium changed something");
     bench.store().compact(&a.cx, &Compact::new()).await?;
     ensure_eq!(verify().await?.problems, [], "the problems after a compaction");
+    Ok(())
+}
+
+async fn two_contents_are_listed(bench: Bench) -> Verdict {
+    let place = bench.place("s")?;
+    let notes = async || bench.store().verify(&place.cx).await.map(|verified| verified.notes.join("\n"));
+    place.write(&[text(1, "one"), text(2, "b")]).await?;
+    place.replay(&[text(1, "canary 4711")]).await?;
+    let found = notes().await?;
+    ensure!(found.contains(&at(1).to_string()), "the message with two contents is not among the notes: {found:?}");
+    ensure!(!found.contains(&at(2).to_string()) && !found.contains("canary"), "the notes say too much: {found:?}");
+    place.write(&[deleted(1, 9)]).await?;
+    let found = notes().await?;
+    ensure!(!found.contains(&at(1).to_string()), "what was deleted is still listed: {found:?}");
     Ok(())
 }
 

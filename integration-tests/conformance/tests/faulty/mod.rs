@@ -46,6 +46,7 @@ pub(crate) enum Bug {
     ListsTenantsToAnybody,
     VerifiesForAnybody,
     FindsProblemsThatAreNone,
+    HidesConflicts,
     // The union.
     ResurrectsDeletedMessages,
     ForgetsClearedForLateMessages,

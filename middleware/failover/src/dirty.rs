@@ -1,0 +1,383 @@
+//! Who may lack what: all that a handle knows of sessions which are not the same everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use craftx_core::{Cursor, Record, SessionId, Stamp, Tenant};
+
+/// The records that are kept in memory so that they can be copied without being read; what does not fit is read.
+const MOST_RECORDS: usize = 10_000;
+
+/// A session as the legs know it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) tenant: Tenant,
+    pub(crate) session: SessionId,
+}
+
+/// Where a mark lies in its leg: the session of its owner, and its id.
+pub(crate) type MarkId = (SessionId, Stamp);
+
+/// What each leg may have that others lack.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    /// By session and holder.
+    holds: BTreeMap<(Place, usize), Hold>,
+    legs: usize,
+    /// Whether other processes may write under marks that are not ours.
+    shared: bool,
+    /// How many records the batches of all holds have.
+    kept: usize,
+    /// Grows when a leg turns out to be another one: copies that began before do not count.
+    epoch: u64,
+}
+
+/// What a leg, the holder, may have of a session that other legs lack.
+#[derive(Debug)]
+struct Hold {
+    /// Writes to the holder that have not ended.
+    in_flight: u32,
+    /// Counts the writes that the holder accepted.
+    accepted: u64,
+    /// Of each leg.
+    lacks: Vec<Lack>,
+    /// The marks in the holder that this handle wrote, and until when it relies on them.
+    marks: Vec<(Stamp, Option<Instant>)>,
+    /// The marks in the holder that others wrote.
+    foreign: Vec<MarkId>,
+    /// Until then a write of which nobody knows the outcome may still arrive at the holder.
+    unsettled: Option<Instant>,
+    touched: Instant,
+}
+
+/// What a leg may lack of what the holder has.
+#[derive(Debug, Default)]
+struct Lack {
+    owed: Owed,
+    /// Whether the holder may also have something that was never acknowledged. Reading does not wait for it.
+    unsure: bool,
+    /// How far the records of the holder have been copied.
+    cursor: Option<Cursor>,
+}
+
+/// What was acknowledged and not yet copied.
+#[derive(Debug, Default)]
+enum Owed {
+    #[default]
+    Nothing,
+    /// These writes, and nothing else.
+    Batches(Vec<(u64, Arc<[Record]>)>),
+    /// Anything up to this number.
+    Anything(u64),
+}
+
+/// How a write to a leg ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Accepted(Arc<[Record]>),
+    NotApplied,
+    /// It may still arrive until then.
+    Unknown(Instant),
+}
+
+/// A copy that has to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) place: Place,
+    pub(crate) holder: usize,
+    pub(crate) leg: usize,
+    pub(crate) how: How,
+    /// What the holder had accepted when the copy began.
+    accepted: u64,
+    began: Instant,
+    epoch: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum How {
+    /// These records are all that is missing.
+    Batches(Vec<Arc<[Record]>>),
+    /// The holder has to be read, from here.
+    Read(Option<Cursor>),
+}
+
+/// Of which sessions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which<'a> {
+    Session(&'a Place),
+    Tenant(&'a Tenant),
+    All,
+}
+
+/// What is to be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// What was acknowledged: a reader waits for it.
+    Acknowledged,
+    /// Also what never was, so that all legs are equal in the end.
+    Everything,
+}
+
+impl Owed {
+    fn len(&self) -> usize {
+        match self {
+            Self::Batches(batches) => batches.iter().map(|(_, records)| records.len()).sum(),
+            Self::Nothing | Self::Anything(_) => 0,
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+}
+
+impl Hold {
+    fn new(legs: usize, now: Instant) -> Self {
+        Self {
+            in_flight: 0,
+            accepted: 0,
+            lacks: (0..legs).map(|_| Lack::default()).collect(),
+            marks: Vec::new(),
+            foreign: Vec::new(),
+            unsettled: None,
+            touched: now,
+        }
+    }
+
+    fn is_clean(&self, now: Instant) -> bool {
+        self.in_flight == 0
+            && self.unsettled.is_none_or(|until| until <= now)
+            && self.lacks.iter().all(|lack| lack.owed.is_nothing() && !lack.unsure)
+    }
+
+    fn job(&self, leg: usize, need: Need, now: Instant) -> Option<How> {
+        let lack = self.lacks.get(leg)?;
+        let settled = self.unsettled.is_none_or(|until| until <= now);
+        let everything = need == Need::Everything && lack.unsure && settled;
+        match &lack.owed {
+            Owed::Nothing if !everything => None,
+            Owed::Batches(batches) if !everything => {
+                Some(How::Batches(batches.iter().map(|(_, records)| Arc::clone(records)).collect()))
+            }
+            Owed::Nothing | Owed::Batches(_) | Owed::Anything(_) => Some(How::Read(lack.cursor.clone())),
+        }
+    }
+}
+
+impl Dirty {
+    pub(crate) fn new(legs: usize, shared: bool) -> Self {
+        Self { legs, shared, ..Self::default() }
+    }
+
+    fn hold(&mut self, place: &Place, holder: usize, now: Instant) -> &mut Hold {
+        let legs = self.legs;
+        self.holds.entry((place.clone(), holder)).or_insert_with(|| Hold::new(legs, now))
+    }
+
+    /// A write to the holder begins. Says whether the session has a mark there that can be relied on. While the write
+    /// is under way no mark is taken away.
+    pub(crate) fn begin(&mut self, place: &Place, holder: usize, now: Instant) -> bool {
+        let hold = self.hold(place, holder, now);
+        hold.in_flight += 1;
+        hold.touched = now;
+        hold.marks.iter().any(|(_, until)| until.is_none_or(|until| now < until))
+    }
+
+    /// The session was marked in the holder.
+    pub(crate) fn marked(&mut self, place: &Place, holder: usize, id: Stamp, until: Option<Instant>, now: Instant) {
+        self.hold(place, holder, now).marks.push((id, until));
+    }
+
+    /// The write ended.
+    pub(crate) fn end(&mut self, place: &Place, holder: usize, ended: Ended, now: Instant) {
+        let mut kept = self.kept;
+        let hold = self.hold(place, holder, now);
+        hold.in_flight = hold.in_flight.saturating_sub(1);
+        hold.touched = now;
+        match ended {
+            Ended::NotApplied => {}
+            Ended::Unknown(until) => {
+                hold.unsettled = hold.unsettled.max(Some(until));
+                for (_, lack) in others(&mut hold.lacks, holder) {
+                    lack.unsure = true;
+                }
+            }
+            Ended::Accepted(records) => {
+                hold.accepted += 1;
+                let number = hold.accepted;
+                for (_, lack) in others(&mut hold.lacks, holder) {
+                    kept -= lack.owed.len();
+                    lack.owed = match std::mem::take(&mut lack.owed) {
+                        Owed::Anything(_) => Owed::Anything(number),
+                        _ if kept + records.len() > MOST_RECORDS => Owed::Anything(number),
+                        Owed::Nothing => Owed::Batches(vec![(number, Arc::clone(&records))]),
+                        Owed::Batches(mut batches) => {
+                            batches.push((number, Arc::clone(&records)));
+                            Owed::Batches(batches)
+                        }
+                    };
+                    kept += lack.owed.len();
+                }
+            }
+        }
+        self.kept = kept;
+    }
+
+    /// Somebody else has marked the session in the holder: whatever the holder has of it, the others may lack. Nobody
+    /// takes the mark away before `until`.
+    pub(crate) fn foreign(&mut self, place: &Place, holder: usize, mark: MarkId, until: Instant, now: Instant) {
+        let hold = self.hold(place, holder, now);
+        if hold.foreign.contains(&mark) {
+            return;
+        }
+        hold.foreign.push(mark);
+        hold.unsettled = hold.unsettled.max(Some(until));
+        let accepted = hold.accepted;
+        let mut freed = 0;
+        for (_, lack) in others(&mut hold.lacks, holder) {
+            freed += lack.owed.len();
+            lack.owed = Owed::Anything(accepted);
+            lack.unsure = true;
+        }
+        self.kept -= freed;
+    }
+
+    /// Forgets the marks of others in the holder that are no longer there: their owners have seen to them.
+    pub(crate) fn keep_foreign(&mut self, holder: usize, there: &[(MarkId, Place)]) {
+        let there: BTreeSet<&MarkId> = there.iter().map(|(mark, _)| mark).collect();
+        for ((_, of), hold) in &mut self.holds {
+            if *of == holder {
+                hold.foreign.retain(|mark| there.contains(mark));
+            }
+        }
+    }
+
+    /// The copies to this leg that are due.
+    pub(crate) fn jobs(&self, leg: usize, which: Which<'_>, need: Need, now: Instant) -> Vec<Job> {
+        let job = |(place, holder): (&Place, usize), hold: &Hold| {
+            if holder == leg {
+                return None;
+            }
+            let how = hold.job(leg, need, now)?;
+            Some(Job { place: place.clone(), holder, leg, how, accepted: hold.accepted, began: now, epoch: self.epoch })
+        };
+        match which {
+            Which::Session(place) => (0..self.legs)
+                .filter_map(|holder| job((place, holder), self.holds.get(&(place.clone(), holder))?))
+                .collect(),
+            Which::Tenant(tenant) => self
+                .holds
+                .iter()
+                .filter(|((place, _), _)| place.tenant == *tenant)
+                .filter_map(|((place, holder), hold)| job((place, *holder), hold))
+                .collect(),
+            Which::All => self.holds.iter().filter_map(|((place, holder), hold)| job((place, *holder), hold)).collect(),
+        }
+    }
+
+    /// The records of the holder up to this cursor have been copied.
+    pub(crate) fn copied(&mut self, job: &Job, cursor: &Cursor) {
+        if job.epoch == self.epoch
+            && let Some(hold) = self.holds.get_mut(&(job.place.clone(), job.holder))
+            && let Some(lack) = hold.lacks.get_mut(job.leg)
+        {
+            lack.cursor = Some(cursor.clone());
+        }
+    }
+
+    /// The copy is complete. What the holder accepted after it had begun is still owed.
+    pub(crate) fn done(&mut self, job: &Job, forgets_later: bool) {
+        if job.epoch != self.epoch {
+            return;
+        }
+        let shared = self.shared;
+        let Some(hold) = self.holds.get_mut(&(job.place.clone(), job.holder)) else { return };
+        // Under the mark of another process more may come at any time.
+        let still_written = shared && !hold.foreign.is_empty() && hold.unsettled.is_some_and(|until| job.began < until);
+        let settled = hold.unsettled.is_none_or(|until| until <= job.began);
+        let Some(lack) = hold.lacks.get_mut(job.leg) else { return };
+        let read = matches!(job.how, How::Read(_));
+        let before = lack.owed.len();
+        lack.owed = match std::mem::take(&mut lack.owed) {
+            Owed::Batches(mut batches) => {
+                batches.retain(|(number, _)| *number > job.accepted && !forgets_later);
+                if batches.is_empty() { Owed::Nothing } else { Owed::Batches(batches) }
+            }
+            Owed::Anything(number) if read && (number <= job.accepted || forgets_later) && !still_written => {
+                Owed::Nothing
+            }
+            owed => owed,
+        };
+        if read && settled {
+            lack.unsure = false;
+        }
+        self.kept = self.kept + lack.owed.len() - before;
+    }
+
+    /// Forgets the sessions that are the same everywhere and have not been written for a while, and returns their
+    /// marks by holder.
+    pub(crate) fn settled(&mut self, now: Instant, linger: Duration) -> Vec<(usize, Vec<Stamp>, Vec<MarkId>)> {
+        let mut marks = Vec::new();
+        self.holds.retain(|(_, holder), hold| {
+            if !hold.is_clean(now) || hold.touched + linger > now {
+                return true;
+            }
+            let own = hold.marks.iter().map(|(id, _)| *id).collect();
+            marks.push((*holder, own, std::mem::take(&mut hold.foreign)));
+            false
+        });
+        marks
+    }
+
+    /// The leg is not what it was: nobody knows which marks it has, and what was copied to it or from it means nothing.
+    pub(crate) fn replaced(&mut self, leg: usize, now: Instant) {
+        self.epoch += 1;
+        for ((_, holder), hold) in &mut self.holds {
+            if *holder == leg {
+                hold.marks.iter_mut().for_each(|(_, until)| *until = Some(now));
+                hold.lacks.iter_mut().for_each(|lack| lack.cursor = None);
+            } else if let Some(lack) = hold.lacks.get_mut(leg) {
+                lack.cursor = None;
+            }
+        }
+    }
+
+    /// Whether a leg may lack something of the session, or did a moment ago.
+    pub(crate) fn is_marked(&self, place: &Place) -> bool {
+        self.holds.keys().any(|(held, _)| held == place)
+    }
+
+    /// How many sessions the leg may lack something of, or has something of that others lack.
+    pub(crate) fn count(&self, leg: usize) -> (usize, usize) {
+        let lacking = |hold: &Hold| hold.lacks.get(leg).is_some_and(|lack| !lack.owed.is_nothing() || lack.unsure);
+        let lacks = self.holds.values().filter(|hold| lacking(hold)).count();
+        let has = self.holds.keys().filter(|(_, holder)| *holder == leg).count();
+        (lacks, has)
+    }
+
+    /// The oldest mark of this handle in the leg.
+    pub(crate) fn oldest_mark(&self, leg: usize) -> Option<Stamp> {
+        let held = self.holds.iter().filter(|((_, holder), _)| *holder == leg);
+        held.flat_map(|(_, hold)| hold.marks.iter().map(|(id, _)| *id).chain(hold.foreign.iter().map(|(_, id)| *id)))
+            .min()
+    }
+
+    /// Grows when a leg turns out to be another one.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.holds.is_empty()
+    }
+
+    /// Whether anything that was acknowledged has not been copied.
+    pub(crate) fn owes(&self) -> bool {
+        self.holds.values().any(|hold| hold.lacks.iter().any(|lack| !lack.owed.is_nothing()))
+    }
+}
+
+fn others(lacks: &mut [Lack], holder: usize) -> impl Iterator<Item = (usize, &mut Lack)> {
+    lacks.iter_mut().enumerate().filter(move |(leg, _)| *leg != holder)
+}

@@ -1,0 +1,293 @@
+//! Marks: which sessions a leg may have something of that others lack, durable in that leg itself.
+//!
+//! A mark is a message in our tenant of the leg, in a session that only its owner, one handle, writes to. It names a
+//! session and holds no content. It is there before the leg accepts a write, and goes when all legs are equal again.
+//! Every process reads the marks of all; whoever sees the mark of another owner for longer than its lease may take it
+//! away, once it has healed what the mark stands for. The owner relies on it for half the lease only.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use craftx_core::{
+    Compact, Content, Context, Error, ErrorKind, Message, MessageQuery, Operation, Record, Result, Role, SessionId,
+    SessionQuery, Stamp, Tenant, WriteOptions,
+};
+use serde_json::{Map, Value};
+
+use crate::bug::Bug;
+use crate::dirty::{Ended, MarkId, Place};
+use crate::inner::Inner;
+
+/// How the names of the sessions with marks begin.
+pub(crate) const PREFIX: &str = "marks-";
+/// So many deletions are kept before they are purged.
+const MOST_TOMBSTONES: usize = 1_000;
+/// So many marks are taken away at once.
+const AT_ONCE: usize = 500;
+
+/// Marks that are no longer needed, by leg.
+#[derive(Debug)]
+pub(crate) struct Spent(Vec<SpentOf>);
+
+#[derive(Debug, Default)]
+struct SpentOf {
+    own: Vec<Stamp>,
+    foreign: Vec<MarkId>,
+    /// Deletions in the session of this handle that have not been purged.
+    tombstones: usize,
+    /// From when on the next purge can be made, and of what.
+    purge: Option<(Instant, Stamp)>,
+}
+
+impl Spent {
+    pub(crate) fn new(legs: usize) -> Self {
+        Self((0..legs).map(|_| SpentOf::default()).collect())
+    }
+
+    pub(crate) fn add(&mut self, leg: usize, own: Vec<Stamp>, foreign: Vec<MarkId>) {
+        if let Some(spent) = self.0.get_mut(leg) {
+            spent.own.extend(own);
+            spent.foreign.extend(foreign);
+        }
+    }
+
+    /// The marks in a leg, by the session where they lie.
+    fn of(&self, leg: usize, own: &SessionId) -> BTreeMap<SessionId, Vec<Stamp>> {
+        let mut marks: BTreeMap<SessionId, Vec<Stamp>> = BTreeMap::new();
+        let Some(spent) = self.0.get(leg) else { return marks };
+        for (session, id) in spent.own.iter().map(|id| (own, *id)).chain(spent.foreign.iter().map(|(of, id)| (of, *id)))
+        {
+            marks.entry(session.clone()).or_default().push(id);
+        }
+        marks
+    }
+
+    /// These marks were taken away.
+    fn gone(&mut self, leg: usize, session: &SessionId, ids: &[Stamp], own: &SessionId) {
+        let Some(spent) = self.0.get_mut(leg) else { return };
+        if session == own {
+            spent.own.retain(|id| !ids.contains(id));
+            spent.tombstones += ids.len();
+        }
+        spent.foreign.retain(|(of, id)| of != session || !ids.contains(id));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|spent| spent.own.is_empty() && spent.foreign.is_empty())
+    }
+}
+
+/// A write to a leg that is under way: as long as it lives the session stays marked.
+pub(crate) struct Writing<'a> {
+    inner: &'a Inner,
+    place: &'a Place,
+    leg: usize,
+    /// A mark that may or may not be there.
+    mark: Option<Stamp>,
+    /// Whether the leg may have been reached.
+    reached: bool,
+}
+
+impl<'a> Writing<'a> {
+    /// Makes sure that the session is marked in the leg.
+    pub(crate) async fn begin(inner: &'a Inner, cx: &Context, place: &'a Place, leg: usize) -> Result<Self> {
+        let now = inner.clock.now();
+        let marked = inner.state().dirty.begin(place, leg, now);
+        let mut writing = Self { inner, place, leg, mark: None, reached: false };
+        if !marked && !inner.has(Bug::NeverMarks) && !inner.has(Bug::MarksLate) {
+            writing.write_mark(cx, now).await?;
+        }
+        Ok(writing)
+    }
+
+    async fn write_mark(&mut self, cx: &Context, now: Instant) -> Result<()> {
+        let id = self.inner.mint(None)?;
+        self.mark = Some(id);
+        let mark = [mark(id, self.place)];
+        let cx = self.inner.system(cx, &self.inner.reserved);
+        let session = &self.inner.own_marks;
+        let call = |leg: craftx_core::DynBackend, cx: Context| async move {
+            leg.write(&cx, session, &mark, &WriteOptions::replay()).await
+        };
+        self.inner.call(self.leg, &cx, Operation::Write, call).await?;
+        self.mark = None;
+        // The lease begins before the mark was there, so nobody can have seen it for longer.
+        let until = self.inner.config.trust().map(|trust| now + trust);
+        self.inner.state().dirty.marked(self.place, self.leg, id, until, now);
+        Ok(())
+    }
+
+    /// The leg is about to be asked.
+    pub(crate) fn reaches(&mut self) {
+        self.reached = true;
+    }
+
+    /// For the bug of that name.
+    pub(crate) async fn mark_late(&mut self, cx: &Context) -> Result<()> {
+        self.write_mark(cx, self.inner.clock.now()).await
+    }
+
+    /// The write ended.
+    pub(crate) fn end(self, ended: Ended) {
+        self.inner.state().dirty.end(self.place, self.leg, ended, self.inner.clock.now());
+        let mut writing = self;
+        writing.spend();
+        std::mem::forget(writing);
+    }
+
+    /// A mark of which nobody knows whether it is there is taken away like any other: a deletion also holds for what
+    /// comes later.
+    fn spend(&mut self) {
+        if let Some(id) = self.mark.take() {
+            self.inner.state().spent.add(self.leg, vec![id], Vec::new());
+        }
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let now = self.inner.clock.now();
+        let ended = if self.reached { Ended::Unknown(now + self.inner.config.settle()) } else { Ended::NotApplied };
+        self.inner.state().dirty.end(self.place, self.leg, ended, now);
+        self.spend();
+    }
+}
+
+fn mark(id: Stamp, place: &Place) -> Record {
+    let mut names = Map::new();
+    names.insert("tenant".to_owned(), Value::from(place.tenant.as_str()));
+    names.insert("session".to_owned(), Value::from(place.session.as_str()));
+    Record::Message(Message::new(id, Role::System, Content::Object(names)))
+}
+
+fn marked(message: &Message) -> Result<Place> {
+    let name = |key: &str| match &message.content {
+        Content::Object(names) => names.get(key).and_then(Value::as_str),
+        _ => None,
+    };
+    let place = name("tenant").zip(name("session")).and_then(|(tenant, session)| {
+        Some(Place { tenant: Tenant::new(tenant).ok()?, session: SessionId::new(session).ok()? })
+    });
+    place.ok_or_else(|| Error::new(ErrorKind::Corrupted, "this is no mark of a failover").with("id", message.id))
+}
+
+impl Inner {
+    /// The marks in a leg that others wrote, or an earlier life of this process.
+    pub(crate) async fn read_marks(&self, cx: &Context, leg: usize) -> Result<Vec<(MarkId, Place)>> {
+        let cx = self.system(cx, &self.reserved);
+        let mut marks = Vec::new();
+        let mut query = SessionQuery::new().prefix(PREFIX);
+        loop {
+            let asked = query.clone();
+            let list = |leg: craftx_core::DynBackend, cx: Context| async move { leg.sessions(&cx, &asked).await };
+            let page = self.call(leg, &cx, Operation::Sessions, list).await?;
+            for owner in page.items.into_iter().map(|session| session.id).filter(|id| *id != self.own_marks) {
+                self.read_marks_of(&cx, leg, &owner, &mut marks).await?;
+            }
+            match page.next {
+                Some(next) => query = query.cursor(Some(next)),
+                None => return Ok(marks),
+            }
+        }
+    }
+
+    /// The marks of one owner.
+    pub(crate) async fn read_marks_of(
+        &self,
+        cx: &Context,
+        leg: usize,
+        owner: &SessionId,
+        marks: &mut Vec<(MarkId, Place)>,
+    ) -> Result<()> {
+        let mut query = MessageQuery::oldest_first().limit(craftx_core::MAX_PAGE);
+        loop {
+            let asked = query.clone();
+            let load = |leg: craftx_core::DynBackend, cx: Context| async move { leg.load(&cx, owner, &asked).await };
+            let page = match self.call(leg, cx, Operation::Load, load).await {
+                // The owner took its last mark away just now.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+                page => page?,
+            };
+            for message in &page.items {
+                marks.push(((owner.clone(), message.id), marked(message)?));
+            }
+            match page.items.last() {
+                Some(last) if page.more => query = query.after(last.id),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Takes away the marks of the sessions that have been the same everywhere for a while. Returns how many.
+    pub(crate) async fn clear_marks(&self, cx: &Context, linger: std::time::Duration) -> u64 {
+        {
+            let now = self.clock.now();
+            let mut state = self.state();
+            if state.cleared.is_some_and(|last| last + linger > now) {
+                return 0;
+            }
+            state.cleared = Some(now);
+            for (leg, own, foreign) in state.dirty.settled(now, linger) {
+                state.spent.add(leg, own, foreign);
+            }
+            if state.spent.is_empty() {
+                return 0;
+            }
+        }
+        if self.tell_positions(cx).await.is_err() {
+            return 0;
+        }
+        let cx = self.system(cx, &self.reserved);
+        let mut cleared = 0;
+        for leg in (0..self.legs.len()).filter(|leg| self.is_up(*leg)) {
+            let marks = self.state().spent.of(leg, &self.own_marks);
+            for (session, ids) in marks {
+                for part in ids.chunks(AT_ONCE) {
+                    // What cannot be taken away now is taken away next time.
+                    if self.delete_marks(&cx, leg, &session, part).await.is_ok() {
+                        cleared += part.len() as u64;
+                    }
+                }
+            }
+            self.purge(&cx, leg).await;
+        }
+        cleared
+    }
+
+    async fn delete_marks(&self, cx: &Context, leg: usize, session: &SessionId, ids: &[Stamp]) -> Result<()> {
+        let deletions = ids
+            .iter()
+            .map(|id| Ok(Record::Deleted { id: *id, stamp: self.mint(Some(*id))? }))
+            .collect::<Result<Vec<_>>>()?;
+        let delete = |leg: craftx_core::DynBackend, cx: Context| async move {
+            leg.write(&cx, session, &deletions, &WriteOptions::replay()).await
+        };
+        self.call(leg, cx, Operation::Write, delete).await?;
+        self.state().spent.gone(leg, session, ids, &self.own_marks);
+        Ok(())
+    }
+
+    /// Forgets the deletions of own marks now and then. Nobody copies these sessions, so nobody can bring a mark back but
+    /// a write that has not arrived yet: hence the pause.
+    async fn purge(&self, cx: &Context, leg: usize) {
+        let now = self.clock.now();
+        let Ok(stamp) = self.mint(None) else { return };
+        let due = {
+            let mut state = self.state();
+            let Some(spent) = state.spent.0.get_mut(leg).filter(|spent| spent.tombstones >= MOST_TOMBSTONES) else {
+                return;
+            };
+            let (from, before) = *spent.purge.get_or_insert((now + self.config.settle(), stamp));
+            if now < from {
+                return;
+            }
+            spent.tombstones = 0;
+            spent.purge = None;
+            before
+        };
+        let what = Compact::new().session(self.own_marks.clone()).purge_deleted_before(due);
+        let compact = |leg: craftx_core::DynBackend, cx: Context| async move { leg.compact(&cx, &what).await };
+        // What is left is purged next time.
+        let _ = self.call(leg, cx, Operation::Compact, compact).await;
+    }
+}
