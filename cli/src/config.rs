@@ -1,6 +1,5 @@
 //! `craftx config`.
 
-use craftx::Origin;
 use serde_json::{Value, json};
 
 use crate::args::{ConfigShow, Configuration};
@@ -20,11 +19,7 @@ pub(crate) fn run(global: &Global, configuration: Configuration) -> Result<Exit,
 
 fn print(global: &Global, show: &ConfigShow, out: &mut Out) -> Result<(), Failure> {
     for setting in global.configuration()?.origins()? {
-        let origin = match setting.origin {
-            // The only thing that this program says by itself.
-            Origin::Code => "`--profile`".to_owned(),
-            origin => origin.to_string(),
-        };
+        let origin = setting.origin.to_string();
         if global.json {
             // What is shown is JSON already; anything else is shown as it is.
             let value = serde_json::from_str(&setting.value).unwrap_or(Value::String(setting.value));

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use craftx::{Caller, Config, Error, ErrorKind, Prepare, Result, Storage, Tenant};
+use craftx::{Caller, Config, Error, ErrorKind, Origin, Prepare, Result, Storage, Tenant};
 
 /// The time limit of a call that reads everything there is.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
@@ -86,7 +86,7 @@ impl Global {
     fn sources(&self) -> Config {
         let mut config = Config::from_env();
         if let Some(profile) = &self.profile {
-            config = config.profile(profile);
+            config = config.profile_from(profile, Origin::Option { name: "--profile".to_owned() });
         }
         if let Some(file) = &self.config {
             config = config.file(file);

@@ -136,3 +136,9 @@ fn a_configuration_that_cannot_be_read_says_why() {
     let run = place.run_plain(&["--config", ".", "list"]);
     assert!(run.code == 2 && run.err.contains("reason: is a directory"), "{run:?}");
 }
+
+#[test]
+fn a_wrong_profile_is_blamed_on_the_option_that_names_it() {
+    let run = Place::new("").run_plain(&["--profile", "production-sqlit", "list"]);
+    assert!(run.code == 2 && run.err.contains("source: `--profile`, nearest: `production_sqlite`"), "{run:?}");
+}

@@ -47,7 +47,7 @@ use crate::Storage;
 #[derive(Clone)]
 pub struct Config {
     registry: Registry,
-    profile: Option<String>,
+    profile: Option<(String, Origin)>,
     file: FileChoice,
     variables: Vec<(OsString, OsString)>,
     overrides: Vec<Entry>,
@@ -85,8 +85,14 @@ impl Config {
 
     /// Names the profile, whatever the environment and the file say.
     #[must_use]
-    pub fn profile(mut self, name: impl Into<String>) -> Self {
-        self.profile = Some(name.into());
+    pub fn profile(self, name: impl Into<String>) -> Self {
+        self.profile_from(name, Origin::Code)
+    }
+
+    /// As [`Config::profile`], for programs that were told the profile themselves: errors name `origin`.
+    #[must_use]
+    pub fn profile_from(mut self, name: impl Into<String>, origin: Origin) -> Self {
+        self.profile = Some((name.into(), origin));
         self
     }
 
@@ -206,7 +212,7 @@ impl fmt::Debug for Config {
     /// Shows no value of an option and of no variable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("profile", &self.profile.as_deref().map(|name| if is_name(name) { name } else { MASK }))
+            .field("profile", &self.profile.as_ref().map(|(name, _)| if is_name(name) { name } else { MASK }))
             .field("file", &self.file)
             .field("registry", &self.registry)
             .finish_non_exhaustive()

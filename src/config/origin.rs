@@ -37,6 +37,11 @@ pub enum Origin {
         /// The name of the variable.
         name: String,
     },
+    /// An option of a command line, such as `--profile`.
+    Option {
+        /// The name of the option.
+        name: String,
+    },
     /// The program.
     Code,
 }
@@ -63,6 +68,7 @@ impl fmt::Display for Origin {
             Self::BuiltIn { profile } => write!(f, "built-in profile `{profile}`"),
             Self::File { path, line, .. } => write!(f, "`{}:{line}`", path.display()),
             Self::Variable { name } => write!(f, "variable `{name}`"),
+            Self::Option { name } => write!(f, "`{name}`"),
             Self::Code => f.write_str("code"),
         }
     }

@@ -53,8 +53,7 @@ impl Sources {
             let name = self.variables.profile.clone()?;
             Some((name, Origin::Variable { name: variables::PROFILE.to_owned() }))
         };
-        let by_code = config.profile.clone().map(|name| (name, Origin::Code));
-        let named = by_code.or_else(by_variable);
+        let named = config.profile.clone().or_else(by_variable);
         match (named, self.profiles.file().own_stack()) {
             (Some((_, origin)), Some(backend)) => {
                 let rule = "a profile is named, and the file describes a stack of its own, which stands on none";

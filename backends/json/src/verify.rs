@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use craftx_core::{Context, Error, ErrorKind, Prepare, Problem, Result, SessionId, Stamp, Tenant, Verified};
+use craftx_core::{Context, Error, ErrorKind, Prepare, Problem, Result, SessionId, Tenant, Verified};
 
 use crate::error::{io_error, shown};
 use crate::index::Index;
@@ -91,13 +91,6 @@ impl Store {
                          sets them aside",
                         shown(&files.log),
                         index.log.torn
-                    ));
-                }
-                let ids: Vec<Stamp> = index.set.bodies().map(|(id, _)| id).collect();
-                for id in ids.windows(2).filter(|pair| pair.first() == pair.last()).filter_map(|pair| pair.first()) {
-                    seen.verified.note(format!(
-                        "{}: the message {id} has two contents; deleting it is the way out",
-                        shown(&files.log)
                     ));
                 }
                 Ok(())

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use craftx_core::{Cursor, Record, SessionId, Stamp, Tenant};
 
-/// The records that are kept in memory so that they can be copied without being read; what does not fit is read.
-const MOST_RECORDS: usize = 10_000;
+/// The bytes of records that are kept in memory so that they can be copied without being read; what does not fit is read.
+const MOST_BYTES: usize = 16 << 20;
 
 /// A session as the legs know it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,18 +67,35 @@ enum Owed {
     #[default]
     Nothing,
     /// These writes, and nothing else.
-    Batches(Vec<(u64, Arc<[Record]>)>),
+    Batches(Vec<Batch>),
     /// Anything up to this number.
     Anything(u64),
+}
+
+/// A write that was accepted, with its number.
+#[derive(Debug)]
+struct Batch {
+    number: u64,
+    bytes: usize,
+    records: Arc<[Record]>,
 }
 
 /// How a write to a leg ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    Accepted(Arc<[Record]>),
+    /// These records, which take so many bytes.
+    Accepted(Arc<[Record]>, usize),
     NotApplied,
     /// It may still arrive until then.
     Unknown(Instant),
+}
+
+impl Ended {
+    /// These records were accepted.
+    pub(crate) fn accepted(records: &Arc<[Record]>) -> Self {
+        let bytes = records.iter().map(|record| record.encode().as_str().len()).sum();
+        Self::Accepted(Arc::clone(records), bytes)
+    }
 }
 
 /// A copy that has to be made.
@@ -120,9 +137,9 @@ pub(crate) enum Need {
 }
 
 impl Owed {
-    fn len(&self) -> usize {
+    fn bytes(&self) -> usize {
         match self {
-            Self::Batches(batches) => batches.iter().map(|(_, records)| records.len()).sum(),
+            Self::Batches(batches) => batches.iter().map(|batch| batch.bytes).sum(),
             Self::Nothing | Self::Anything(_) => 0,
         }
     }
@@ -158,7 +175,7 @@ impl Hold {
         match &lack.owed {
             Owed::Nothing if !everything => None,
             Owed::Batches(batches) if !everything => {
-                Some(How::Batches(batches.iter().map(|(_, records)| Arc::clone(records)).collect()))
+                Some(How::Batches(batches.iter().map(|batch| Arc::clone(&batch.records)).collect()))
             }
             Owed::Nothing | Owed::Batches(_) | Owed::Anything(_) => Some(How::Read(lack.cursor.clone())),
         }
@@ -203,21 +220,21 @@ impl Dirty {
                     lack.unsure = true;
                 }
             }
-            Ended::Accepted(records) => {
+            Ended::Accepted(records, bytes) => {
                 hold.accepted += 1;
                 let number = hold.accepted;
                 for (_, lack) in others(&mut hold.lacks, holder) {
-                    kept -= lack.owed.len();
+                    kept -= lack.owed.bytes();
                     lack.owed = match std::mem::take(&mut lack.owed) {
                         Owed::Anything(_) => Owed::Anything(number),
-                        _ if kept + records.len() > MOST_RECORDS => Owed::Anything(number),
-                        Owed::Nothing => Owed::Batches(vec![(number, Arc::clone(&records))]),
+                        _ if kept + bytes > MOST_BYTES => Owed::Anything(number),
+                        Owed::Nothing => Owed::Batches(vec![Batch { number, bytes, records: Arc::clone(&records) }]),
                         Owed::Batches(mut batches) => {
-                            batches.push((number, Arc::clone(&records)));
+                            batches.push(Batch { number, bytes, records: Arc::clone(&records) });
                             Owed::Batches(batches)
                         }
                     };
-                    kept += lack.owed.len();
+                    kept += lack.owed.bytes();
                 }
             }
         }
@@ -236,7 +253,7 @@ impl Dirty {
         let accepted = hold.accepted;
         let mut freed = 0;
         for (_, lack) in others(&mut hold.lacks, holder) {
-            freed += lack.owed.len();
+            freed += lack.owed.bytes();
             lack.owed = Owed::Anything(accepted);
             lack.unsure = true;
         }
@@ -298,10 +315,10 @@ impl Dirty {
         let settled = hold.unsettled.is_none_or(|until| until <= job.began);
         let Some(lack) = hold.lacks.get_mut(job.leg) else { return };
         let read = matches!(job.how, How::Read(_));
-        let before = lack.owed.len();
+        let before = lack.owed.bytes();
         lack.owed = match std::mem::take(&mut lack.owed) {
             Owed::Batches(mut batches) => {
-                batches.retain(|(number, _)| *number > job.accepted && !forgets_later);
+                batches.retain(|batch| batch.number > job.accepted && !forgets_later);
                 if batches.is_empty() { Owed::Nothing } else { Owed::Batches(batches) }
             }
             Owed::Anything(number) if read && (number <= job.accepted || forgets_later) && !still_written => {
@@ -312,7 +329,7 @@ impl Dirty {
         if read && settled {
             lack.unsure = false;
         }
-        self.kept = self.kept + lack.owed.len() - before;
+        self.kept = self.kept + lack.owed.bytes() - before;
     }
 
     /// Forgets the sessions that are the same everywhere and have not been written for a while, and returns their

@@ -89,7 +89,7 @@ impl Inner {
                     // The caller has its answer before this is done.
                     let _ = writing.mark_late(cx).await;
                 }
-                writing.end(Ended::Accepted(Arc::clone(records)));
+                writing.end(Ended::accepted(records));
             }
             Err(error) if error.outcome() == Outcome::Unknown && !self.has(Bug::ForgetsTimeouts) => {
                 writing.end(Ended::Unknown(self.clock.now() + self.config.settle()));

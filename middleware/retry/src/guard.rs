@@ -14,7 +14,9 @@ use crate::{Breaker, BreakerConfig, Verdict};
 /// [`Unavailable`](ErrorKind::Unavailable) and is not applied.
 ///
 /// Only [`Unavailable`](ErrorKind::Unavailable) and [`Timeout`](ErrorKind::Timeout) count as failures, and calls that
-/// are too slow. `status` and `close` always go through and do not count.
+/// are too slow. A timeout does not count if the caller left the call less than 50 ms: one who is in a hurry must not stop
+/// all others. `status` and `close` always go through and do not count. A probe that hangs keeps its place until it is
+/// dropped, so put a timeout layer below.
 #[derive(Clone, Debug)]
 pub struct BreakerLayer(Arc<Guard>);
 
@@ -61,6 +63,9 @@ fn open(operation: Operation, wait: Duration) -> Error {
         .with("ask_again_in_ms", wait.as_millis())
 }
 
+/// A call that was given less time than this says nothing about the store if it ends late.
+const TOO_SHORT: Duration = Duration::from_millis(50);
+
 impl Guard {
     fn verdict<T>(&self, result: &Result<T>, took: Duration) -> Verdict {
         let slow = self.0.config().slow_ms.is_some_and(|limit| took > Duration::from_millis(limit));
@@ -85,9 +90,13 @@ impl Around for Guard {
         }
         // A caller who is late already says nothing about the store.
         cx.check_deadline().map_err(|error| error.during(operation.as_str()))?;
+        let hasty = cx.remaining().is_some_and(|left| left < TOO_SHORT);
         let began = cx.clock.now();
         let permit = self.0.admit(began).map_err(|wait| open(operation, wait))?;
         let result = call(cx.clone()).await;
+        if hasty && matches!(&result, Err(error) if error.kind() == ErrorKind::Timeout) {
+            return result;
+        }
         let now = cx.clock.now();
         permit.done(now, self.verdict(&result, now.saturating_duration_since(began)));
         result

@@ -219,6 +219,22 @@ fn errors_that_are_answers_do_not_open_a_breaker() {
 }
 
 #[test]
+fn a_caller_in_a_hurry_does_not_open_a_breaker_for_all() {
+    let (flaky, store) = flaky(|_| Fault::Hang);
+    let store = TimeoutLayer::new(TimeoutConfig::default()).unwrap().apply(store).unwrap();
+    let store = BreakerLayer::new(BreakerConfig::default().min_calls(1)).unwrap().apply(store).unwrap();
+    for n in 0..100 {
+        let cx = context().with_timeout(Duration::from_millis(49));
+        assert_eq!(write(&*store, &cx, n).unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    assert_eq!(flaky.calls.load(Ordering::Relaxed), 100);
+    let cx = context().with_timeout(Duration::from_millis(51));
+    assert_eq!(write(&*store, &cx, 0).unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(write(&*store, &cx, 0).unwrap_err().kind(), ErrorKind::Timeout, "its deadline has passed");
+    assert_eq!(write(&*store, &context(), 0).unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
 fn a_call_that_is_dropped_leaves_room_for_another_probe() {
     let (_, store) = flaky(|n| [Fault::Before, Fault::Hang, Fault::Nothing][n as usize]);
     let layer = BreakerLayer::new(BreakerConfig::default().min_calls(1).probes(1)).unwrap();
