@@ -60,6 +60,12 @@ impl Operation {
         }
     }
 
+    /// Whether a call takes the time that it needs, up to the deadline of the caller: a migration that is always cut off
+    /// would never be done.
+    pub const fn takes_long(self) -> bool {
+        matches!(self, Self::Prepare | Self::Compact | Self::Verify | Self::Close)
+    }
+
     /// Whether a call that failed may have changed the store all the same.
     pub const fn changes(self) -> bool {
         matches!(self, Self::Prepare | Self::Write | Self::Compact)

@@ -1,15 +1,11 @@
 //! One of the stores, and whether it is worth asking.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use craftx_core::{Context, DynBackend, Error, ErrorKind, Operation, Result};
 use craftx_retry::{Breaker, BreakerConfig, BreakerState, Verdict, in_time};
 
 use crate::inner::Inner;
-
-/// A time-out after less than this says nothing about the leg: the caller was in too much of a hurry.
-const TOO_SHORT: Duration = Duration::from_millis(50);
 
 /// One of the stores.
 #[derive(Debug)]
@@ -69,24 +65,22 @@ impl Inner {
         let permit = target.breaker.admit(self.clock.now()).map_err(|_| {
             Error::new(ErrorKind::Unavailable, "the leg is away").during(operation.as_str()).with("leg", &target.name)
         })?;
-        // These take the time that they need: a migration that is always cut off would never be done.
-        let takes_long = matches!(operation, Operation::Prepare | Operation::Compact | Operation::Verify);
-        let cx = if takes_long { cx.clone() } else { self.share(cx, 0) };
-        let allotted = cx.remaining().unwrap_or(Duration::MAX);
+        let cx = if operation.takes_long() { cx.clone() } else { self.share(cx, 0) };
+        let left = cx.remaining();
         let result = match cx.check_deadline() {
             Ok(()) => in_time(&cx, operation, call(Arc::clone(&target.backend), cx.clone())).await,
             Err(error) => Err(error.during(operation.as_str())),
         };
         let now = self.clock.now();
-        match &result {
-            Err(error) if error.kind() == ErrorKind::Timeout && allotted < TOO_SHORT => drop(permit),
-            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
+        match Verdict::of(&result, left) {
+            None => drop(permit),
+            Some(Verdict::Failed) => {
                 permit.done(now, Verdict::Failed);
                 if target.breaker.state(now) != BreakerState::Closed {
                     self.state().identities.lost(leg);
                 }
             }
-            _ => {
+            Some(Verdict::Answered) => {
                 permit.done(now, Verdict::Answered);
                 self.state().answered(leg, now);
             }

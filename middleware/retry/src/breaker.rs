@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use craftx_core::Result;
+use craftx_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::out_of_range;
@@ -130,6 +130,9 @@ impl BreakerState {
     }
 }
 
+/// A call that was given less time than this says nothing about the store if it ends late.
+const TOO_SHORT: Duration = Duration::from_millis(50);
+
 /// What a call says of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -137,6 +140,19 @@ pub enum Verdict {
     Answered,
     /// It could not be reached, or took too long.
     Failed,
+}
+
+impl Verdict {
+    /// What the result of a call says that had this much time `left` when it began. Only
+    /// [`Unavailable`](ErrorKind::Unavailable) and [`Timeout`](ErrorKind::Timeout) are failures; a timeout after less than
+    /// 50 ms says nothing, because a caller in a hurry must not stop all others.
+    pub fn of<T>(result: &Result<T>, left: Option<Duration>) -> Option<Self> {
+        match result.as_ref().err().map(Error::kind) {
+            Some(ErrorKind::Timeout) if left.is_some_and(|left| left < TOO_SHORT) => None,
+            Some(ErrorKind::Unavailable | ErrorKind::Timeout) => Some(Self::Failed),
+            _ => Some(Self::Answered),
+        }
+    }
 }
 
 /// A circuit breaker with a sliding window. It knows no clock and does no I/O: whoever asks says what time it is.

@@ -63,20 +63,6 @@ fn open(operation: Operation, wait: Duration) -> Error {
         .with("ask_again_in_ms", wait.as_millis())
 }
 
-/// A call that was given less time than this says nothing about the store if it ends late.
-const TOO_SHORT: Duration = Duration::from_millis(50);
-
-impl Guard {
-    fn verdict<T>(&self, result: &Result<T>, took: Duration) -> Verdict {
-        let slow = self.0.config().slow_ms.is_some_and(|limit| took > Duration::from_millis(limit));
-        match result {
-            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => Verdict::Failed,
-            _ if slow => Verdict::Failed,
-            _ => Verdict::Answered,
-        }
-    }
-}
-
 #[async_trait]
 impl Around for Guard {
     async fn around<T, F, Fut>(&self, operation: Operation, cx: &Context, call: F) -> Result<T>
@@ -90,15 +76,17 @@ impl Around for Guard {
         }
         // A caller who is late already says nothing about the store.
         cx.check_deadline().map_err(|error| error.during(operation.as_str()))?;
-        let hasty = cx.remaining().is_some_and(|left| left < TOO_SHORT);
+        let left = cx.remaining();
         let began = cx.clock.now();
         let permit = self.0.admit(began).map_err(|wait| open(operation, wait))?;
         let result = call(cx.clone()).await;
-        if hasty && matches!(&result, Err(error) if error.kind() == ErrorKind::Timeout) {
-            return result;
+        // Without a verdict the permit is given back.
+        if let Some(verdict) = Verdict::of(&result, left) {
+            let now = cx.clock.now();
+            let took = now.saturating_duration_since(began);
+            let slow = self.0.config().slow_ms.is_some_and(|limit| took > Duration::from_millis(limit));
+            permit.done(now, if slow { Verdict::Failed } else { verdict });
         }
-        let now = cx.clock.now();
-        permit.done(now, self.verdict(&result, now.saturating_duration_since(began)));
         result
     }
 }

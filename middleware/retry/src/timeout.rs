@@ -90,7 +90,7 @@ impl Limit {
     /// The deadline of a call that begins now.
     fn of(&self, operation: Operation, cx: &Context) -> Context {
         let mut limited = cx.clone();
-        if !matches!(operation, Operation::Prepare | Operation::Compact | Operation::Verify | Operation::Close) {
+        if !operation.takes_long() {
             let limit = cx.clock.now().checked_add(self.0);
             limited.deadline = [cx.deadline, limit].into_iter().flatten().min();
         }
