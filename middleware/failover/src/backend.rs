@@ -57,8 +57,8 @@ impl Backend for Failover {
     ) -> Result<Written> {
         let cx = self.enter(cx, Operation::Write)?;
         self.0.can_expect(options.expect).map_err(|error| error.during("write"))?;
-        self.0.fits(records).map_err(|error| error.during("write"))?;
-        self.0.write(&cx, &place(&cx, session), records, options).await
+        let bytes = self.0.fits(records).map_err(|error| error.during("write"))?;
+        self.0.write(&cx, &place(&cx, session), records, bytes, options).await
     }
 
     async fn load(&self, cx: &Context, session: &SessionId, query: &MessageQuery) -> Result<Messages> {

@@ -11,10 +11,10 @@ impl Inner {
         let is_prepared = prepared.iter().any(Option::is_some);
         let legs = self.legs.iter().zip(prepared);
         let can = legs.map(|(leg, prepared)| prepared.unwrap_or_else(|| leg.backend.capabilities()));
-        let mut all = can.reduce(both).unwrap_or_default();
+        let mut all = can.reduce(|one, other| combined(one, other, meet)).unwrap_or_default();
         if is_prepared {
             // What is still not known of a leg that is away cannot be promised.
-            all = each(all, |support| if support == Support::Probe { Support::No } else { support });
+            all = combined(all, all, |one, _| if one == Support::Probe { Support::No } else { one });
         }
         if !self.config.is_shared() {
             all.shared = Support::No;
@@ -30,23 +30,24 @@ impl Inner {
         Ok(())
     }
 
-    /// Refuses what one leg could not take, or it would lack it for ever.
-    pub(crate) fn fits(&self, records: &[Record]) -> Result<()> {
+    /// Refuses what one leg could not take, or it would lack it for ever. Returns how many bytes the records take.
+    pub(crate) fn fits(&self, records: &[Record]) -> Result<usize> {
         let can = self.capabilities();
         if can.max_batch.is_some_and(|most| records.len() > most as usize) {
             return Err(
                 Error::invalid("records", "there are too many for one of the legs").with("found", records.len())
             );
         }
-        let Some(most) = can.max_record_bytes else { return Ok(()) };
+        let mut sum = 0;
         for (index, record) in records.iter().enumerate() {
-            let bytes = record.encode().as_str().len() as u64;
-            if bytes > most {
+            let bytes = record.encode().as_str().len();
+            sum += bytes;
+            if let Some(most) = can.max_record_bytes.filter(|most| bytes as u64 > *most) {
                 let error = Error::invalid("record", "is too large for one of the legs");
                 return Err(error.with("limit_bytes", most).with("bytes", bytes).with("record", index));
             }
         }
-        Ok(())
+        Ok(sum)
     }
 
     pub(crate) fn can_expect(&self, expect: Expect) -> Result<()> {
@@ -65,12 +66,16 @@ impl Inner {
     }
 }
 
-fn both(one: Capabilities, other: Capabilities) -> Capabilities {
-    let meet = |one: Support, other: Support| match (one, other) {
+/// What two can do who each can do this.
+fn meet(one: Support, other: Support) -> Support {
+    match (one, other) {
         (Support::No, _) | (_, Support::No) => Support::No,
         (Support::Yes, Support::Yes) => Support::Yes,
         _ => Support::Probe,
-    };
+    }
+}
+
+fn combined(one: Capabilities, other: Capabilities, meet: fn(Support, Support) -> Support) -> Capabilities {
     let mut all = one;
     all.atomic_batch = meet(one.atomic_batch, other.atomic_batch);
     all.compare_and_append = meet(one.compare_and_append, other.compare_and_append);
@@ -83,19 +88,5 @@ fn both(one: Capabilities, other: Capabilities) -> Capabilities {
     all.durable = meet(one.durable, other.durable);
     all.max_batch = [one.max_batch, other.max_batch].into_iter().flatten().min();
     all.max_record_bytes = [one.max_record_bytes, other.max_record_bytes].into_iter().flatten().min();
-    all
-}
-
-fn each(can: Capabilities, change: impl Fn(Support) -> Support) -> Capabilities {
-    let mut all = can;
-    all.atomic_batch = change(can.atomic_batch);
-    all.compare_and_append = change(can.compare_and_append);
-    all.detects_conflict = change(can.detects_conflict);
-    all.recent_first = change(can.recent_first);
-    all.metadata_filter = change(can.metadata_filter);
-    all.scope = change(can.scope);
-    all.search = change(can.search);
-    all.shared = change(can.shared);
-    all.durable = change(can.durable);
     all
 }

@@ -67,35 +67,25 @@ enum Owed {
     #[default]
     Nothing,
     /// These writes, and nothing else.
-    Batches(Vec<Batch>),
+    Batches(Vec<(u64, Batch)>),
     /// Anything up to this number.
     Anything(u64),
 }
 
-/// A write that was accepted, with its number.
-#[derive(Debug)]
-struct Batch {
-    number: u64,
-    bytes: usize,
-    records: Arc<[Record]>,
+/// The records of a write, and how many bytes they take.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    pub(crate) records: Arc<[Record]>,
+    pub(crate) bytes: usize,
 }
 
 /// How a write to a leg ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// These records, which take so many bytes.
-    Accepted(Arc<[Record]>, usize),
+    Accepted(Batch),
     NotApplied,
     /// It may still arrive until then.
     Unknown(Instant),
-}
-
-impl Ended {
-    /// These records were accepted.
-    pub(crate) fn accepted(records: &Arc<[Record]>) -> Self {
-        let bytes = records.iter().map(|record| record.encode().as_str().len()).sum();
-        Self::Accepted(Arc::clone(records), bytes)
-    }
 }
 
 /// A copy that has to be made.
@@ -139,7 +129,7 @@ pub(crate) enum Need {
 impl Owed {
     fn bytes(&self) -> usize {
         match self {
-            Self::Batches(batches) => batches.iter().map(|batch| batch.bytes).sum(),
+            Self::Batches(batches) => batches.iter().map(|(_, batch)| batch.bytes).sum(),
             Self::Nothing | Self::Anything(_) => 0,
         }
     }
@@ -175,7 +165,7 @@ impl Hold {
         match &lack.owed {
             Owed::Nothing if !everything => None,
             Owed::Batches(batches) if !everything => {
-                Some(How::Batches(batches.iter().map(|batch| Arc::clone(&batch.records)).collect()))
+                Some(How::Batches(batches.iter().map(|(_, batch)| Arc::clone(&batch.records)).collect()))
             }
             Owed::Nothing | Owed::Batches(_) | Owed::Anything(_) => Some(How::Read(lack.cursor.clone())),
         }
@@ -220,17 +210,17 @@ impl Dirty {
                     lack.unsure = true;
                 }
             }
-            Ended::Accepted(records, bytes) => {
+            Ended::Accepted(batch) => {
                 hold.accepted += 1;
                 let number = hold.accepted;
                 for (_, lack) in others(&mut hold.lacks, holder) {
                     kept -= lack.owed.bytes();
                     lack.owed = match std::mem::take(&mut lack.owed) {
                         Owed::Anything(_) => Owed::Anything(number),
-                        _ if kept + bytes > MOST_BYTES => Owed::Anything(number),
-                        Owed::Nothing => Owed::Batches(vec![Batch { number, bytes, records: Arc::clone(&records) }]),
+                        _ if kept + batch.bytes > MOST_BYTES => Owed::Anything(number),
+                        Owed::Nothing => Owed::Batches(vec![(number, batch.clone())]),
                         Owed::Batches(mut batches) => {
-                            batches.push(Batch { number, bytes, records: Arc::clone(&records) });
+                            batches.push((number, batch.clone()));
                             Owed::Batches(batches)
                         }
                     };
@@ -318,7 +308,7 @@ impl Dirty {
         let before = lack.owed.bytes();
         lack.owed = match std::mem::take(&mut lack.owed) {
             Owed::Batches(mut batches) => {
-                batches.retain(|batch| batch.number > job.accepted && !forgets_later);
+                batches.retain(|(number, _)| *number > job.accepted && !forgets_later);
                 if batches.is_empty() { Owed::Nothing } else { Owed::Batches(batches) }
             }
             Owed::Anything(number) if read && (number <= job.accepted || forgets_later) && !still_written => {

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use crate::bug::Bug;
 use crate::config::Mirror;
-use crate::dirty::{Ended, Place, Which};
+use crate::dirty::{Batch, Ended, Place, Which};
 use crate::inner::Inner;
 use crate::leg::is_away;
 use crate::mark::Writing;
@@ -22,16 +22,17 @@ impl Inner {
         cx: &Context,
         place: &Place,
         records: &[Record],
+        bytes: usize,
         options: &WriteOptions,
     ) -> Result<Written> {
         let legs = self.candidates(cx).await;
         let legs = if options.expect == Expect::Anything { legs } else { self.expecting(cx, place, legs).await? };
-        let mut records: Arc<[Record]> = records.into();
+        let mut batch = Batch { records: records.into(), bytes };
         let mut unknown = false;
         let mut last = None;
         for (index, leg) in legs.iter().enumerate() {
             let share = self.share(cx, legs.len() - index - 1);
-            match self.write_to(&share, *leg, place, &records, options).await {
+            match self.write_to(&share, *leg, place, &batch, options).await {
                 Ok(written) => {
                     self.mirror(cx, *leg, place).await;
                     return Ok(written);
@@ -45,7 +46,7 @@ impl Inner {
                 }
             }
             if self.has(Bug::MintsAgain) {
-                records = self.minted_again(&records)?;
+                batch.records = self.minted_again(&batch.records)?;
             }
         }
         let error = nobody(cx, Operation::Write, last);
@@ -71,7 +72,7 @@ impl Inner {
         cx: &Context,
         leg: usize,
         place: &Place,
-        records: &Arc<[Record]>,
+        batch: &Batch,
         options: &WriteOptions,
     ) -> Result<Written> {
         let mut writing = Writing::begin(self, cx, place, leg).await.map_err(|error| {
@@ -80,7 +81,7 @@ impl Inner {
         })?;
         writing.reaches();
         let call = |backend: DynBackend, cx: Context| async move {
-            backend.write(&cx, &place.session, records, options).await
+            backend.write(&cx, &place.session, &batch.records, options).await
         };
         let result = self.call(leg, &cx.clone().with_tenant(place.tenant.clone()), Operation::Write, call).await;
         match &result {
@@ -89,7 +90,7 @@ impl Inner {
                     // The caller has its answer before this is done.
                     let _ = writing.mark_late(cx).await;
                 }
-                writing.end(Ended::accepted(records));
+                writing.end(Ended::Accepted(batch.clone()));
             }
             Err(error) if error.outcome() == Outcome::Unknown && !self.has(Bug::ForgetsTimeouts) => {
                 writing.end(Ended::Unknown(self.clock.now() + self.config.settle()));
