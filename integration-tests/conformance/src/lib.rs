@@ -7,6 +7,7 @@ mod corpus;
 mod generate;
 mod history;
 mod kit;
+mod plug;
 mod property;
 mod random;
 mod records;
@@ -14,6 +15,7 @@ mod report;
 mod subject;
 
 pub use kit::Kit;
+pub use plug::{JumpingClock, Plug};
 pub use report::{Entry, Finding, Report};
 pub use subject::{Failure, Subject};
 

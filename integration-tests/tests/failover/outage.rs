@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use craftx_conformance::Plug;
 use craftx_core::{
-    Around, Backend, Context, DynBackend, Error, ErrorKind, MAX_PAGE, Message, MessageQuery, Operation, Prepare,
-    Record, Result, Role, SessionId, Stamp, Surrounded, WriteOptions, async_trait,
+    Backend, DynBackend, MAX_PAGE, Message, MessageQuery, Prepare, Record, Result, Role, SessionId, Stamp, Surrounded,
+    WriteOptions,
 };
 use craftx_failover::{Failover, FailoverConfig, Processes};
 use craftx_integration_tests::faults::{Dice, system};
@@ -20,24 +20,6 @@ use futures_executor::block_on;
 const CYCLES: u64 = 12;
 const WRITERS: u64 = 3;
 const MESSAGES: u64 = 12;
-
-#[derive(Debug, Default)]
-struct Plug(AtomicBool);
-
-#[async_trait]
-impl Around for Plug {
-    async fn around<T, F, Fut>(&self, _: Operation, cx: &Context, call: F) -> Result<T>
-    where
-        T: Send,
-        F: Fn(Context) -> Fut + Send + Sync,
-        Fut: Future<Output = Result<T>> + Send,
-    {
-        if self.0.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Unavailable, "the plug was pulled"));
-        }
-        call(cx.clone()).await
-    }
-}
 
 fn open(folder: &Path) -> (Failover, [Arc<Plug>; 2]) {
     let plugs = [Arc::new(Plug::default()), Arc::new(Plug::default())];
@@ -85,9 +67,9 @@ fn both_legs_have_everything_after_outages_and_sudden_ends() {
                 })
                 .collect();
             std::thread::sleep(Duration::from_millis(dice.below(20)));
-            pulled.0.store(true, Ordering::Relaxed);
+            pulled.pull(true);
             std::thread::sleep(Duration::from_millis(dice.below(40)));
-            pulled.0.store(dice.once_in(2), Ordering::Relaxed);
+            pulled.pull(dice.once_in(2));
             writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
         });
         assert!(!acknowledged.is_empty(), "cycle {cycle}: nobody could write");

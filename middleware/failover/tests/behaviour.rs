@@ -3,60 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
+use craftx_conformance::{JumpingClock, Plug};
 use craftx_core::{
-    Around, Backend, Clock, Compact, Context, DynBackend, Error, ErrorKind, Expect, ManualClock, Memory, Message,
-    MessageQuery, Operation, Outcome, Prepare, Record, Result, Role, SessionId, SessionQuery, Stamp, Surrounded,
-    Tenant, WriteOptions, Written, async_trait,
+    Backend, Compact, Context, DynBackend, ErrorKind, Expect, Memory, Message, MessageQuery, Outcome, Prepare, Record,
+    Result, Role, SessionId, SessionQuery, Stamp, Surrounded, Tenant, WriteOptions, Written,
 };
 use craftx_failover::{Failover, FailoverConfig, Mirror, Processes};
 use futures_executor::block_on;
-
-/// A leg that can be cut off, or made to hang.
-#[derive(Debug, Default)]
-struct Plug {
-    pulled: AtomicBool,
-    hangs: AtomicBool,
-    calls: AtomicU64,
-}
-
-#[async_trait]
-impl Around for Plug {
-    async fn around<T, F, Fut>(&self, _: Operation, cx: &Context, call: F) -> Result<T>
-    where
-        T: Send,
-        F: Fn(Context) -> Fut + Send + Sync,
-        Fut: Future<Output = Result<T>> + Send,
-    {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.hangs.load(Ordering::Relaxed) {
-            return std::future::pending().await;
-        }
-        if self.pulled.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Unavailable, "the plug was pulled"));
-        }
-        call(cx.clone()).await
-    }
-}
-
-/// Time passes only when somebody sleeps, and then at once.
-#[derive(Debug)]
-struct Jumping(ManualClock);
-
-#[async_trait]
-impl Clock for Jumping {
-    fn now(&self) -> Instant {
-        self.0.now()
-    }
-    fn wall(&self) -> SystemTime {
-        self.0.wall()
-    }
-    async fn sleep(&self, duration: Duration) {
-        self.0.advance(duration);
-    }
-}
 
 struct Pair {
     failover: Failover,
@@ -70,7 +25,7 @@ fn config() -> FailoverConfig {
 }
 
 fn pair(config: FailoverConfig) -> Pair {
-    let clock = Arc::new(Jumping(ManualClock::new(UNIX_EPOCH + Duration::from_secs(1_700_000_000))));
+    let clock = Arc::new(JumpingClock::new(UNIX_EPOCH + Duration::from_secs(1_700_000_000)));
     let plugs = [Arc::new(Plug::default()), Arc::new(Plug::default())];
     let stores: [DynBackend; 2] = [Arc::new(Memory::new()), Arc::new(Memory::new())];
     let leg = |n: usize| Arc::new(Surrounded::new(Arc::clone(&plugs[n]), Arc::clone(&stores[n]))) as DynBackend;
@@ -105,7 +60,7 @@ impl Pair {
     }
 
     fn pull(&self, leg: usize, pulled: bool) {
-        self.plugs[leg].pulled.store(pulled, Ordering::Relaxed);
+        self.plugs[leg].pull(pulled);
     }
 
     fn sleep(&self, seconds: u64) {
@@ -122,7 +77,7 @@ impl Pair {
     }
 
     fn calls(&self, leg: usize) -> u64 {
-        self.plugs[leg].calls.load(Ordering::Relaxed)
+        self.plugs[leg].calls()
     }
 }
 
@@ -209,7 +164,7 @@ fn without_any_leg_nothing_is_half_done() {
 #[test]
 fn a_leg_that_hangs_costs_its_share_of_the_deadline_once() {
     let mut pair = pair(config());
-    pair.plugs[0].hangs.store(true, Ordering::Relaxed);
+    pair.plugs[0].hang(true);
     pair.cx = pair.cx.with_timeout(Duration::from_secs(4));
     let took = |n| {
         let before = pair.cx.clock.now();

@@ -3,33 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use craftx_conformance::{Entry, Failure, Finding, Kit, Subject, conformance};
-use craftx_core::{
-    Around, Backend, Context, DynBackend, Error, ErrorKind, Memory, Operation, Prepare, Result, Surrounded, Tenant,
-    async_trait,
-};
+use craftx_conformance::{Entry, Failure, Finding, Kit, Plug, Subject, conformance};
+use craftx_core::{Backend, Context, DynBackend, Memory, Prepare, Result, Surrounded, Tenant};
 use craftx_failover::{Failover, FailoverConfig, Mirror, Processes};
-
-/// A store that can be cut off.
-#[derive(Debug, Default)]
-struct Plug(AtomicBool);
-
-#[async_trait]
-impl Around for Plug {
-    async fn around<T, F, Fut>(&self, _: Operation, cx: &Context, call: F) -> Result<T>
-    where
-        T: Send,
-        F: Fn(Context) -> Fut + Send + Sync,
-        Fut: Future<Output = Result<T>> + Send,
-    {
-        if self.0.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Unavailable, "the plug was pulled"));
-        }
-        call(cx.clone()).await
-    }
-}
 
 /// Memory twice, or three times; one is cut off once all have met.
 async fn legs(legs: usize, away: Option<usize>, config: FailoverConfig) -> Result<Subject, Failure> {
@@ -40,7 +17,7 @@ async fn legs(legs: usize, away: Option<usize>, config: FailoverConfig) -> Resul
     let failover = builder.config(config).build()?;
     failover.prepare(&Context::system(Tenant::default()), Prepare::Migrate).await?;
     if let Some(away) = away {
-        plugs[away].0.store(true, Ordering::Relaxed);
+        plugs[away].pull(true);
     }
     Ok(Subject::new(failover))
 }

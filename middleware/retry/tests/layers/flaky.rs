@@ -1,12 +1,12 @@
-//! A store that fails when told to, and a clock whose sleepers do not wait.
+//! A store that fails when told to.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
+use craftx_conformance::JumpingClock;
 use craftx_core::{
-    Around, Clock, Context, DynBackend, Error, ErrorKind, ManualClock, Memory, Operation, Prepare, Result, Surrounded,
-    Tenant, async_trait,
+    Around, Context, DynBackend, Error, ErrorKind, Memory, Operation, Prepare, Result, Surrounded, Tenant, async_trait,
 };
 use futures_executor::block_on;
 
@@ -75,29 +75,7 @@ impl Around for Flaky {
     }
 }
 
-/// Time passes only when somebody sleeps, and then at once.
-#[derive(Debug)]
-pub(crate) struct Jumping(pub(crate) ManualClock);
-
-impl Jumping {
-    pub(crate) fn new() -> Self {
-        Self(ManualClock::new(UNIX_EPOCH + Duration::from_secs(1_700_000_000)))
-    }
-}
-
-#[async_trait]
-impl Clock for Jumping {
-    fn now(&self) -> Instant {
-        self.0.now()
-    }
-    fn wall(&self) -> SystemTime {
-        self.0.wall()
-    }
-    async fn sleep(&self, duration: Duration) {
-        self.0.advance(duration);
-    }
-}
-
 pub(crate) fn context() -> Context {
-    Context::system(Tenant::default()).with_clock(Arc::new(Jumping::new()))
+    let clock = JumpingClock::new(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    Context::system(Tenant::default()).with_clock(Arc::new(clock))
 }
