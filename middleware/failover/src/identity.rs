@@ -80,9 +80,12 @@ impl Identities {
         self.legs.get(leg).and_then(|leg| leg.store)
     }
 
-    /// Between which legs everything has to be copied.
+    /// Between which legs everything has to be copied. Copies to the first leg come first: until they are made it may
+    /// answer nobody, and a new secondary has little that it lacks.
     pub(crate) fn whole(&self) -> Vec<(usize, usize)> {
-        self.whole.iter().copied().collect()
+        let mut whole: Vec<_> = self.whole.iter().copied().collect();
+        whole.sort_by_key(|(_, leg)| *leg);
+        whole
     }
 
     /// Whether all legs are there and equal as a whole, and know it.
@@ -136,13 +139,14 @@ impl Identities {
         let mut strange = false;
         for leg in &met {
             let others = met.iter().filter(|other| *other != leg);
-            let said: Vec<_> = others.clone().map(|other| self.opinion(*other, *leg)).collect();
+            let said: Vec<_> = others.map(|other| self.opinion(*other, *leg)).collect();
             strange |= said.iter().any(|opinion| *opinion != Opinion::Known);
-            // Where nobody remembers anybody they meet for the first time, and the first one is believed.
+            // Where nobody remembers anybody they meet for the first time. Each may lack what another one has, the first one
+            // too: it may have been replaced before they were ever equal.
             let knows_nobody = self.legs.get(*leg).is_some_and(|leg| leg.remembers.is_empty());
-            let comes_later = knows_nobody && others.clone().any(|other| other < leg);
+            let is_new = knows_nobody && !said.is_empty();
             let is_known = said.contains(&Opinion::Known);
-            let is_strange = said.contains(&Opinion::Stranger) || comes_later;
+            let is_strange = said.contains(&Opinion::Stranger) || is_new;
             let is_behind = said.contains(&Opinion::Behind);
             if let Some(identity) = self.legs.get_mut(*leg) {
                 if is_behind {
@@ -374,5 +378,39 @@ impl Inner {
             identity.judged = identity.position;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_legs_that_have_never_met_none_answers_before_it_has_what_the_others_have() {
+        let mut identities = Identities::new(2);
+        for (store, leg) in (1..).zip(&mut identities.legs) {
+            leg.store = Some(Uuid::from_u128(store));
+            leg.met = true;
+        }
+        identities.judge();
+        // The first one may have been replaced by an empty store before they were ever equal.
+        assert!(identities.is_blocked(0) && identities.is_blocked(1));
+        assert_eq!(
+            identities.whole(),
+            [(1, 0), (0, 1)],
+            "the first one is asked first, so it is brought up to date first"
+        );
+        identities.united(1, 0);
+        assert!(!identities.is_blocked(0) && identities.is_blocked(1));
+        identities.united(0, 1);
+        assert!(!identities.is_blocked(1));
+    }
+
+    #[test]
+    fn a_leg_that_is_alone_answers_though_it_has_never_met_another_one() {
+        let mut identities = Identities::new(2);
+        identities.legs[0].store = Some(Uuid::from_u128(1));
+        identities.judge();
+        assert!(!identities.is_blocked(0));
     }
 }
