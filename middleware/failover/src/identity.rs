@@ -158,6 +158,24 @@ impl Identities {
         }
         if strange {
             self.unite_all();
+            self.block_what_lost_its_marks();
+        }
+    }
+
+    /// Where a leg is gone, its marks are: two others may each lack what the other one has, and nobody knows.
+    fn block_what_lost_its_marks(&mut self) {
+        let stores: BTreeSet<String> = self.legs.iter().filter_map(|leg| Some(leg.store?.to_string())).collect();
+        let remembered: BTreeSet<&String> = self.legs.iter().flat_map(|leg| leg.remembers.keys()).collect();
+        let missing = remembered.into_iter().filter(|store| !stores.contains(*store)).count();
+        // One that was not met yet may be one that seems to be missing.
+        let is_gone = missing > self.legs.iter().filter(|leg| leg.store.is_none()).count();
+        if !is_gone && self.legs.iter().all(|leg| leg.behind.is_none()) {
+            return;
+        }
+        let left = self.legs.iter_mut().filter(|leg| leg.store.is_some() && !leg.blocked);
+        let left: Vec<_> = left.collect();
+        if left.len() > 1 {
+            left.into_iter().for_each(|leg| leg.blocked = true);
         }
     }
 }
@@ -404,6 +422,41 @@ mod tests {
         assert!(!identities.is_blocked(0) && identities.is_blocked(1));
         identities.united(0, 1);
         assert!(!identities.is_blocked(1));
+    }
+
+    fn knows(identities: &mut Identities, leg: usize, stores: &[u128]) {
+        let remembers = stores.iter().map(|store| (Uuid::from_u128(*store).to_string(), None));
+        identities.legs[leg].remembers = remembers.collect();
+        identities.legs[leg].store = Some(Uuid::from_u128(leg as u128));
+        identities.legs[leg].met = true;
+        identities.judge();
+    }
+
+    #[test]
+    fn where_a_leg_is_gone_two_others_answer_only_once_each_has_what_the_other_one_has() {
+        let mut identities = Identities::new(3);
+        // Leg 0 was number 9 before it was replaced.
+        knows(&mut identities, 0, &[]);
+        knows(&mut identities, 1, &[9, 1, 2]);
+        assert!(identities.is_blocked(0) && !identities.is_blocked(1), "nobody else is there");
+        knows(&mut identities, 2, &[9, 1, 2]);
+        assert!(
+            (0..3).all(|leg| identities.is_blocked(leg)),
+            "what leg 0 gave to one of them was marked in leg 0 alone"
+        );
+        for (holder, leg) in identities.whole() {
+            identities.united(holder, leg);
+        }
+        assert!((0..3).all(|leg| !identities.is_blocked(leg)));
+    }
+
+    #[test]
+    fn a_leg_that_is_added_keeps_nobody_from_answering() {
+        let mut identities = Identities::new(3);
+        knows(&mut identities, 0, &[0, 1]);
+        knows(&mut identities, 1, &[0, 1]);
+        knows(&mut identities, 2, &[]);
+        assert_eq!([0, 1, 2].map(|leg| identities.is_blocked(leg)), [false, false, true]);
     }
 
     #[test]
