@@ -40,14 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let (place, away) = (folder.path().join("primary"), folder.path().join("away"));
     let (file, files) = (place.join("chat.db"), folder.path().join("secondary"));
-    // A profile does the same without code: `production_hybrid`. The times are short so that nobody has to wait.
-    let config =
-        FailoverConfig::default().processes(Processes::Single).heal_interval_ms(20).linger_ms(20).settle_ms(500);
-    let breaker = config.breaker.clone().open_ms(100);
-    let hybrid = Failover::builder("primary", Arc::new(Sqlite::new(SqliteConfig::new(&file))?))
-        .secondary("secondary", Arc::new(Json::new(&JsonConfig::new(&files))?))
-        .config(config.breaker(breaker))
-        .build()?;
+    let hybrid = hybrid(&file, &files)?;
     let storage = Storage::new(Stack::builder("hybrid", Arc::new(hybrid.clone())).build()?);
     storage.prepare(Prepare::Migrate).await?;
 
@@ -86,6 +79,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     wrong += alone("JSON files", "json", &files).await?;
     println!("{} sessions differ", compared.differing.len());
     if wrong == 0 && acknowledged == WRITERS * MESSAGES { Ok(()) } else { Err("this must not happen".into()) }
+}
+
+/// SQLite, with a copy in JSON files. The profile `production_hybrid` is the same by configuration alone.
+fn hybrid(file: &Path, files: &Path) -> craftx::Result<Failover> {
+    // Times that suit a demonstration: nobody waits long for the primary to be asked again.
+    let config = FailoverConfig::default().processes(Processes::Single).heal_interval_ms(20);
+    let breaker = config.breaker.clone().open_ms(100);
+    Failover::builder("primary", Arc::new(Sqlite::new(SqliteConfig::new(file))?))
+        .secondary("secondary", Arc::new(Json::new(&JsonConfig::new(files))?))
+        .config(config.linger_ms(20).settle_ms(500).breaker(breaker))
+        .build()
 }
 
 /// Writes its messages, and returns how many were refused.

@@ -9,7 +9,7 @@ use craftx_core::{DynBackend, Memory, Result};
 use craftx_failover::{Failover, FailoverConfig, Mirror, Processes};
 
 /// Memory twice, or three times.
-async fn legs(legs: usize, config: FailoverConfig) -> Result<Subject, Failure> {
+fn legs(legs: usize, config: FailoverConfig) -> Result<Subject, Failure> {
     let builder = Failover::builder("primary", memory());
     let builder = (1..legs).fold(builder, |all, _| all.secondary("secondary", memory()));
     Ok(Subject::new(builder.config(config).build()?))
@@ -23,8 +23,8 @@ fn single() -> FailoverConfig {
     FailoverConfig::default().processes(Processes::Single).heal_interval_ms(20)
 }
 
-conformance!(two_legs_in_memory, || legs(2, FailoverConfig::default()), |kit| kit.cases(500).sequences(200));
-conformance!(three_legs_in_memory_mirrored_at_once, || legs(3, single().mirror(Mirror::Sync)), |kit| kit
+conformance!(two_legs_in_memory, || async { legs(2, FailoverConfig::default()) }, |kit| kit.cases(500).sequences(200));
+conformance!(three_legs_in_memory_mirrored_at_once, || async { legs(3, single().mirror(Mirror::Sync)) }, |kit| kit
     .cases(500)
     .sequences(200));
 conformance!(
