@@ -88,6 +88,12 @@ impl Identities {
         whole
     }
 
+    /// Whether all that these legs hold is known: none was replaced, and the marks of all legs were read.
+    pub(crate) fn are_known(&self, legs: &[usize]) -> bool {
+        let among = |(holder, leg): &(usize, usize)| legs.contains(holder) && legs.contains(leg);
+        self.all_marks_read() && !self.whole.iter().any(among) && !legs.iter().any(|leg| self.is_blocked(*leg))
+    }
+
     /// Whether all legs are there and equal as a whole, and know it.
     pub(crate) fn is_settled(&self) -> bool {
         self.whole.is_empty() && self.legs.iter().all(|leg| leg.met && !leg.untold)
