@@ -430,3 +430,10 @@ fn numbers_out_of_range_are_refused_by_name() {
     let alone = Failover::builder("a", Arc::new(Memory::new())).build();
     assert_eq!(alone.unwrap_err().kind(), ErrorKind::ConfigInvalid);
 }
+
+#[test]
+fn a_breaker_of_which_one_key_is_given_is_still_that_of_a_leg() {
+    let config: FailoverConfig = serde_json::from_str(r#"{"breaker":{"open_ms":1000}}"#).unwrap();
+    assert_eq!(config, FailoverConfig::default().breaker(FailoverConfig::default().breaker.open_ms(1_000)));
+    assert!(serde_json::from_str::<FailoverConfig>(r#"{"breaker":{"open":1}}"#).is_err());
+}
