@@ -107,7 +107,8 @@ impl Identities {
     /// Everything that the holder has was copied to the leg.
     pub(crate) fn united(&mut self, holder: usize, leg: usize) {
         self.whole.remove(&(holder, leg));
-        let waits = self.whole.iter().any(|(from, to)| *to == leg && self.is_met(*from));
+        // One that is away again may have what nobody else has; of one that was never there nothing is known anyway.
+        let waits = self.whole.iter().any(|(from, to)| *to == leg && self.store(*from).is_some());
         if !self.is_blocked(holder) || !waits {
             self.unblock(leg);
         }
@@ -454,6 +455,17 @@ mod tests {
             identities.united(holder, leg);
         }
         assert!((0..3).all(|leg| !identities.is_blocked(leg)));
+    }
+
+    #[test]
+    fn a_leg_that_went_away_before_it_was_copied_is_waited_for() {
+        let mut identities = Identities::new(3);
+        (0..3).for_each(|leg| knows(&mut identities, leg, &[]));
+        identities.lost(2);
+        identities.united(1, 0);
+        assert!(identities.is_blocked(0), "leg 2 may have what the others lack");
+        identities.united(2, 0);
+        assert!(!identities.is_blocked(0));
     }
 
     #[test]
