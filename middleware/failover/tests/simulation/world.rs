@@ -26,8 +26,8 @@ pub(crate) struct World {
     bug: Option<Bug>,
     /// Whether several processes may use the legs.
     pub(crate) shared_legs: bool,
-    /// Whether a single session is written to all the time and nobody crashes: what a copy forgets is not found again by
-    /// the next life.
+    /// Whether a single session is written to all the time, nobody crashes and every write has an answer: what a copy
+    /// forgets is not found again by the next life, or by reading all of the session.
     pub(crate) busy: bool,
     ledger: Mutex<Ledger>,
     work: AtomicU64,
@@ -226,8 +226,8 @@ impl Fate {
     fn fault(&mut self, which: usize, now: Duration) {
         let mode = match self.world.below(6) {
             0..=2 => Mode::Down,
-            3 => Mode::Hangs,
-            _ => Mode::Slow(Duration::from_millis(self.world.below(1_500))),
+            3 if !self.world.busy => Mode::Hangs,
+            _ => Mode::Slow(Duration::from_millis(self.world.below(if self.world.busy { 150 } else { 1_500 }))),
         };
         self.world.shared.tell(|| format!("leg {which} is {mode:?}"));
         *self.world.legs[which].mode.lock().unwrap() = mode;
@@ -415,6 +415,9 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
     let legs = if shared.below(4) == 0 { 3 } else { 2 };
     let processes = if shared.below(4) == 0 { 2 } else { 1 };
     let busy = shared.below(4) == 0;
+    if busy {
+        shared.noise.store(0, Ordering::Relaxed);
+    }
     let shared_legs = processes > 1 || shared.below(3) == 0;
     shared.tell(|| format!("{legs} legs, {processes} processes, shared {shared_legs}"));
     let breaker = FailoverConfig::default().breaker.open_ms(2_000);
