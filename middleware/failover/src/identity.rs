@@ -218,7 +218,7 @@ impl Inner {
             (state.capabilities.get(leg).is_some_and(Option::is_some), state.mode)
         };
         if !is_prepared {
-            let can = self.prepare_leg(&self.share(&cx, 0), leg, mode).await?;
+            let can = self.prepare_leg(&cx, &self.share(&cx, 0), leg, mode).await?;
             self.prepared(leg, can);
         }
         let status = |leg: craftx_core::DynBackend, cx: Context| async move { leg.status(&cx).await };

@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(crate) capabilities: Vec<Option<Capabilities>>,
     /// When each leg last answered.
     pub(crate) answered: Vec<Option<Instant>>,
+    /// Why each leg did not answer the last time.
+    pub(crate) failures: Vec<Option<String>>,
     /// When marks and identities were last read.
     pub(crate) refreshed: Option<Instant>,
     /// When marks were last taken away.
@@ -72,6 +74,16 @@ impl State {
     pub(crate) fn answered(&mut self, leg: usize, now: Instant) {
         if let Some(answered) = self.answered.get_mut(leg) {
             *answered = Some(now);
+        }
+        if let Some(failure) = self.failures.get_mut(leg) {
+            *failure = None;
+        }
+    }
+
+    pub(crate) fn failed(&mut self, leg: usize, error: &Error) {
+        if let Some(failure) = self.failures.get_mut(leg) {
+            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            *failure = Some(format!("{error}{cause}"));
         }
     }
 }
@@ -97,6 +109,7 @@ impl Inner {
             turns: Turns::default(),
             capabilities: vec![None; legs.len()],
             answered: vec![None; legs.len()],
+            failures: vec![None; legs.len()],
             refreshed: None,
             cleared: None,
             mode: Prepare::Open,

@@ -81,10 +81,12 @@ impl World {
         self.shared.clock.elapsed() < *self.blind.lock().unwrap()
     }
 
-    /// What anybody was told is there, while the primary is away: a secondary must not say that there is nothing.
-    pub(crate) fn told_while_down(&self, place: &Place) -> Vec<Stamp> {
+    /// What anybody was told is there, while a handle cannot know that there is nothing: the primary is away, or a leg whose
+    /// marks it has never read may be.
+    pub(crate) fn told_while_unsure(&self, place: &Place, failover: &Failover) -> Vec<Stamp> {
         let is_down = *self.legs[0].mode.lock().unwrap() == Mode::Down;
-        if is_down && !self.is_blind() { self.ledger().owed(place, None) } else { Vec::new() }
+        let unread = !failover.0.state().identities.all_marks_read();
+        if (is_down || unread) && !self.is_blind() { self.ledger().owed(place, None) } else { Vec::new() }
     }
 
     /// The deadline law.
@@ -155,7 +157,7 @@ async fn start(world: Arc<World>, failover: Failover, life: u64, spawn: Arc<Mute
         }
     }
     let mut spawn = spawn.lock().unwrap();
-    for _ in 0..2 {
+    for _ in 0..if world.busy { 4 } else { 2 } {
         let client = Client { world: Arc::clone(&world), failover: failover.clone(), life };
         spawn.push(Box::pin(client.run()));
     }
@@ -424,7 +426,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
     // Some wait until half of the calls have failed.
     let breaker = if shared.below(4) == 0 { breaker.failure_ratio(0.5) } else { breaker };
     let config = FailoverConfig::default()
-        .mirror(if shared.below(3) == 0 { Mirror::Sync } else { Mirror::Async })
+        .mirror(if shared.below(if busy { 2 } else { 3 }) == 0 { Mirror::Sync } else { Mirror::Async })
         .processes(if shared_legs { Processes::Shared } else { Processes::Single })
         .timeout_ms(1_000)
         .heal_interval_ms(0)
