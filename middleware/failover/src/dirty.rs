@@ -27,6 +27,8 @@ pub(crate) struct Dirty {
     /// Of each leg, by tenant: the sessions and the holders from which it may lack something. Whoever asks for copies that
     /// are due does not look at all the others.
     due: Vec<BTreeMap<Tenant, BTreeSet<(SessionId, usize)>>>,
+    /// Of each holder: the sessions that others have marked in it.
+    foreign: Vec<BTreeMap<MarkId, Place>>,
     legs: usize,
     /// Whether other processes may write under marks that are not ours.
     shared: bool,
@@ -189,7 +191,7 @@ impl Hold {
 
 impl Dirty {
     pub(crate) fn new(legs: usize, shared: bool) -> Self {
-        Self { legs, shared, due: vec![BTreeMap::new(); legs], ..Self::default() }
+        Self { legs, shared, due: vec![BTreeMap::new(); legs], foreign: vec![BTreeMap::new(); legs], ..Self::default() }
     }
 
     fn hold(&mut self, place: &Place, holder: usize, now: Instant) -> &mut Hold {
@@ -267,10 +269,11 @@ impl Dirty {
     /// Somebody else has marked the session in the holder: whatever the holder has of it, the others may lack. Nobody
     /// takes the mark away before `until`.
     pub(crate) fn foreign(&mut self, place: &Place, holder: usize, mark: MarkId, until: Instant, now: Instant) {
-        let hold = self.hold(place, holder, now);
-        if hold.foreign.contains(&mark) {
+        let known = self.foreign.get_mut(holder).and_then(|known| known.insert(mark.clone(), place.clone()));
+        if known.is_some() {
             return;
         }
+        let hold = self.hold(place, holder, now);
         hold.foreign.push(mark);
         hold.unsettled = hold.unsettled.max(Some(until));
         let accepted = hold.accepted;
@@ -284,14 +287,18 @@ impl Dirty {
         self.index(place, holder);
     }
 
-    /// Forgets the marks of others in the holder that are no longer there: their owners have seen to them.
-    pub(crate) fn keep_foreign(&mut self, holder: usize, there: &[(MarkId, Place)]) {
-        let there: BTreeSet<&MarkId> = there.iter().map(|(mark, _)| mark).collect();
-        for ((_, of), hold) in &mut self.holds {
-            if *of == holder {
-                hold.foreign.retain(|mark| there.contains(mark));
-            }
+    /// A mark of somebody else is no longer there: its owner has seen to it.
+    pub(crate) fn unmarked(&mut self, holder: usize, mark: &MarkId) {
+        let place = self.foreign.get_mut(holder).and_then(|known| known.remove(mark));
+        if let Some(hold) = place.and_then(|place| self.holds.get_mut(&(place, holder))) {
+            hold.foreign.retain(|known| known != mark);
         }
+    }
+
+    /// The marks of this owner in the holder.
+    pub(crate) fn marks_of(&self, holder: usize, owner: &SessionId) -> Vec<MarkId> {
+        let from = self.foreign.get(holder).into_iter().flat_map(|known| known.range((owner.clone(), Stamp::MIN)..));
+        from.map(|(mark, _)| mark).take_while(|mark| mark.0 == *owner).cloned().collect()
     }
 
     /// The copies to this leg that are due.
@@ -360,12 +367,17 @@ impl Dirty {
     /// marks by holder.
     pub(crate) fn settled(&mut self, now: Instant, linger: Duration) -> Vec<(usize, Vec<Stamp>, Vec<MarkId>)> {
         let mut marks = Vec::new();
+        let known = &mut self.foreign;
         self.holds.retain(|(_, holder), hold| {
             if !hold.is_clean(now) || hold.touched + linger > now {
                 return true;
             }
             let own = hold.marks.iter().map(|(id, _)| *id).collect();
-            marks.push((*holder, own, std::mem::take(&mut hold.foreign)));
+            let foreign = std::mem::take(&mut hold.foreign);
+            if let Some(known) = known.get_mut(*holder) {
+                foreign.iter().for_each(|mark| drop(known.remove(mark)));
+            }
+            marks.push((*holder, own, foreign));
             false
         });
         marks

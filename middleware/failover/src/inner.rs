@@ -12,7 +12,7 @@ use crate::config::FailoverConfig;
 use crate::dirty::Dirty;
 use crate::identity::Identities;
 use crate::leg::Leg;
-use crate::mark::Spent;
+use crate::mark::{MarksRead, Spent};
 use crate::thread::Signal;
 use crate::turn::Turns;
 
@@ -50,6 +50,7 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) dirty: Dirty,
     pub(crate) spent: Spent,
+    pub(crate) marks_read: MarksRead,
     pub(crate) identities: Identities,
     pub(crate) turns: Turns,
     /// What the legs could do when they were prepared.
@@ -105,6 +106,7 @@ impl Inner {
             phase: Phase::New,
             dirty: Dirty::new(legs.len(), config.is_shared()),
             spent: Spent::new(legs.len()),
+            marks_read: MarksRead::new(legs.len()),
             identities: Identities::new(legs.len()),
             turns: Turns::default(),
             capabilities: vec![None; legs.len()],
