@@ -1,0 +1,90 @@
+//! The layer `access` of configurations.
+
+use std::path::PathBuf;
+
+use craftx_core::{Error, ErrorKind, Part, Registry, Result, SessionId, StackConfig, Tenant};
+use serde::Deserialize;
+
+use crate::{Access, AccessConfig, AuditConfig, FileSink, Rules, StoreSink};
+
+/// The options that are rules, and the table of the audit log; all others are those of [`AccessConfig`].
+const RULES: [&str; 2] = ["roles", "forbid"];
+const AUDIT: &str = "audit";
+
+/// The table `audit`: a file or a store, and the options of [`AuditConfig`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Audit {
+    /// A file of JSON Lines.
+    path: Option<PathBuf>,
+    #[serde(default)]
+    sync: bool,
+    /// A stack that keeps the log as a session.
+    store: Option<StackConfig>,
+    #[serde(default)]
+    tenant: Tenant,
+    session: Option<SessionId>,
+    #[serde(default)]
+    reads: bool,
+    #[serde(default)]
+    fail_closed: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OnlyAudit {
+    audit: Option<Audit>,
+}
+
+/// Lets configurations name the layer `access`: the options of [`Rules`] and [`AccessConfig`], and a table `audit`.
+///
+/// ```
+/// use craftx_core::{Memory, Registry, StackConfig};
+/// # let mut registry = Registry::new();
+/// # registry.register("memory", |_| Ok(std::sync::Arc::new(Memory::new())));
+/// craftx_access::register(&mut registry);
+/// let config = StackConfig::from_table(serde_json::json!({
+///     "backend": "memory",
+///     "layers": ["access"],
+///     "access": {
+///         "roles": { "*": { "create": true }, "support": { "tenants": ["acme"], "actions": ["list", "read"] } },
+///         "forbid": [{ "roles": ["intern"], "actions": ["delete", "export"] }],
+///         "audit": { "path": "audit.jsonl", "fail_closed": true },
+///     },
+/// }))?;
+/// registry.build_stack(&config)?;
+/// # Ok::<(), craftx_core::Error>(())
+/// ```
+pub fn register(registry: &mut Registry) {
+    registry.register_layer("access", |part| Ok(Box::new(build(part)?)));
+}
+
+fn build(part: &Part<'_>) -> Result<Access> {
+    let rules: Rules = part.config_of(&RULES)?;
+    let config: AccessConfig = part.config_without(&[&RULES[..], &[AUDIT]].concat())?;
+    let OnlyAudit { audit } = part.config_of(&[AUDIT])?;
+    let access = Access::new(rules)?.config(config)?;
+    match audit {
+        None => Ok(access),
+        Some(audit) => with_audit(part, access, audit),
+    }
+}
+
+fn with_audit(part: &Part<'_>, access: Access, audit: Audit) -> Result<Access> {
+    let config = AuditConfig::default().reads(audit.reads).fail_closed(audit.fail_closed);
+    match (audit.path, &audit.store) {
+        (Some(path), None) if audit.session.is_none() => {
+            Ok(access.audit(FileSink::new(path).sync(audit.sync), &config))
+        }
+        (None, Some(store)) if !audit.sync => {
+            let store = part.build("audit.store", store)?;
+            let session = audit.session.map_or_else(|| SessionId::new("audit"), Ok)?;
+            Ok(access.audit(StoreSink::new(store.backend().clone(), audit.tenant, session), &config))
+        }
+        _ => {
+            let rule =
+                "the log has a `path`, which may have `sync`, or a `store`, which may have `tenant` and `session`";
+            Err(Error::new(ErrorKind::ConfigInvalid, rule).with("key", "`audit`"))
+        }
+    }
+}
