@@ -22,12 +22,30 @@ use craftx_core::{
 pub struct AsCaller {
     caller: Caller,
     inner: DynBackend,
+    hides_owner: bool,
 }
 
 impl AsCaller {
     /// Speaks to `inner` as `caller`.
     pub fn new(caller: Caller, inner: DynBackend) -> Self {
-        Self { caller, inner }
+        Self { caller, inner, hides_owner: false }
+    }
+
+    /// Takes out of the answers that the caller owns a session, for layers that say so of each session that is started:
+    /// the checks know of no record but those that they write.
+    #[must_use]
+    pub fn hiding_owner(mut self) -> Self {
+        self.hides_owner = true;
+        self
+    }
+
+    fn is_hidden(&self, owner: Option<&str>) -> bool {
+        matches!(&self.caller, Caller::Principal { id, .. } if self.hides_owner && owner == Some(&**id))
+    }
+
+    fn without_owner(&self, mut session: Session) -> Session {
+        session.owner = session.owner.filter(|owner| !self.is_hidden(Some(owner)));
+        session
     }
 
     /// Somebody else than the system keeps their name.
@@ -74,15 +92,21 @@ impl Backend for AsCaller {
         from: Option<&Cursor>,
         limit: Option<u32>,
     ) -> Result<Changes> {
-        self.inner.records(&self.cx(cx), session, from, limit).await
+        let mut changes = self.inner.records(&self.cx(cx), session, from, limit).await?;
+        changes.items.retain(|record| match record {
+            Record::Acl { owner, .. } => !self.is_hidden(owner.as_deref()),
+            _ => true,
+        });
+        Ok(changes)
     }
 
     async fn session(&self, cx: &Context, session: &SessionId) -> Result<Option<Session>> {
-        self.inner.session(&self.cx(cx), session).await
+        Ok(self.inner.session(&self.cx(cx), session).await?.map(|found| self.without_owner(found)))
     }
 
     async fn sessions(&self, cx: &Context, query: &SessionQuery) -> Result<Page<Session>> {
-        self.inner.sessions(&self.cx(cx), query).await
+        let Page { items, next } = self.inner.sessions(&self.cx(cx), query).await?;
+        Ok(Page { items: items.into_iter().map(|found| self.without_owner(found)).collect(), next })
     }
 
     async fn search(&self, cx: &Context, query: &SearchQuery) -> Result<Page<Hit>> {

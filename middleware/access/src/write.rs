@@ -166,12 +166,12 @@ impl Guard {
         let Batch { who, session, records, options, actions } = batch;
         let policy = &*self.policy;
         let anywhere = who.decide_all(policy, *actions, Relation::Other);
-        if batch.only_deletes() && anywhere.allowed {
-            // Nothing is started by it.
-            entry.rule = anywhere.rule;
+        let start = who.decide(policy, Action::Append, Relation::New);
+        let starts_nothing = if records.is_empty() { start.allowed } else { batch.only_deletes() && anywhere.allowed };
+        if starts_nothing {
+            entry.rule = if records.is_empty() { start.rule } else { anywhere.rule };
             return self.write_as_is(cx, entry.clone(), records, options).await.map(Some);
         }
-        let start = who.decide(policy, Action::Append, Relation::New);
         let deletes = actions.contains(Action::Delete) && !who.decide(policy, Action::Delete, Relation::Other).allowed;
         if !start.allowed || deletes || !who.decide_all(policy, *actions, Relation::Owner).allowed {
             entry.rule = "absent".into();
