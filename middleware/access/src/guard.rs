@@ -19,11 +19,11 @@ use crate::{Action, Actions, Decision, Policy, Relation};
 ///
 /// ```
 /// # futures_executor::block_on(async {
-/// use craftx_access::{Access, Action, Grantee, Guard, RoleRule, Rules};
+/// use craftx_access::{Access, Action, Grantee, Guard, Rule, Rules};
 /// use craftx_core::{Caller, Context, Memory, Message, Record, Role, SessionId, Stack, Stamp, Tenant, WriteOptions};
 /// use std::sync::Arc;
 ///
-/// let rules = Rules::new().role("*", RoleRule::new().create(true));
+/// let rules = Rules::new().allow(Rule::new().create(true));
 /// let stack = Stack::builder("memory", Arc::new(Memory::new())).layer(Access::new(rules)?).build()?;
 /// let ann = Context::new(Tenant::default()).with_caller(Caller::principal("ann", [""; 0]));
 /// let session = SessionId::new("s")?;

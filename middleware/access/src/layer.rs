@@ -19,12 +19,12 @@ const MAX_TTL_MS: u64 = 5_000;
 /// It stands outside of all layers but those that observe. Build it once for each store.
 ///
 /// ```
-/// use craftx_access::{Access, Action, RoleRule, Rules};
+/// use craftx_access::{Access, Action, Rule, Rules};
 /// use craftx_core::{Memory, Stack};
 /// use std::sync::Arc;
 /// let rules = Rules::new()
-///     .role("*", RoleRule::new().create(true))
-///     .role("auditor", RoleRule::new().actions([Action::List, Action::Read, Action::Export]));
+///     .allow(Rule::new().create(true))
+///     .allow(Rule::new().roles(["auditor"]).actions([Action::List, Action::Read, Action::Export]));
 /// let stack = Stack::builder("memory", Arc::new(Memory::new())).layer(Access::new(rules)?).build()?;
 /// assert!(stack.describe().starts_with("access\nvalidate\nmemory"));
 /// # Ok::<(), craftx_core::Error>(())

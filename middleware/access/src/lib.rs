@@ -20,4 +20,4 @@ pub use guard::{Explained, Guard};
 pub use layer::{Access, AccessConfig, AuditConfig};
 pub use policy::{Decision, Policy, Relation, Request};
 pub use register::register;
-pub use rules::{ForbidRule, RoleRule, Rules};
+pub use rules::{Rule, Rules};

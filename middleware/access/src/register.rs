@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::{Access, AccessConfig, AuditConfig, FileSink, Rules, StoreSink};
 
 /// The options that are rules, and the table of the audit log; all others are those of [`AccessConfig`].
-const RULES: [&str; 2] = ["roles", "forbid"];
+const RULES: [&str; 2] = ["allow", "forbid"];
 const AUDIT: &str = "audit";
 
 /// The table `audit`: a file or a store, and the options of [`AuditConfig`].
@@ -47,7 +47,7 @@ struct OnlyAudit {
 ///     "backend": "memory",
 ///     "layers": ["access"],
 ///     "access": {
-///         "roles": { "*": { "create": true }, "support": { "tenants": ["acme"], "actions": ["list", "read"] } },
+///         "allow": [{ "create": true }, { "roles": ["support"], "tenants": ["acme"], "actions": ["list", "read"] }],
 ///         "forbid": [{ "roles": ["intern"], "actions": ["delete", "export"] }],
 ///         "audit": { "path": "audit.jsonl", "fail_closed": true },
 ///     },

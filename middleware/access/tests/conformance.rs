@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use craftx_access::{Access, AccessConfig, Action, RoleRule, Rules};
+use craftx_access::{Access, AccessConfig, Action, Rule, Rules};
 use craftx_conformance::{AsCaller, Failure, Kit, Subject, conformance};
 use craftx_core::{Caller, DynBackend, Layer, Memory};
 
 fn everything() -> Rules {
-    Rules::new().role("operator", RoleRule::new().actions(Action::ALL))
+    Rules::new().allow(Rule::new().roles(["operator"]).actions(Action::ALL))
 }
 
 fn guarded(rules: Rules, owners: bool) -> DynBackend {

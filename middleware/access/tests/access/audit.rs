@@ -70,7 +70,7 @@ fn everything_but_plain_reading_is_told_before_and_after() {
     let (house, kept) = audited(AuditConfig::default());
     let ann = as_one("ann");
     house.say(&ann, "s", 1).unwrap();
-    assert_eq!(kept.take(), ["write append s role:* Began", "write append s role:* Done"]);
+    assert_eq!(kept.take(), ["write append s allow.0 Began", "write append s allow.0 Done"]);
     house.read(&ann, "s").unwrap();
     block_on(house.store().sessions(&ann, &SessionQuery::new())).unwrap();
     block_on(house.store().search(&ann, &SearchQuery::new("x"))).unwrap();
@@ -226,7 +226,7 @@ fn a_file_has_one_object_a_line_and_no_content() {
     let wanted = json!({
         "v": 1, "time": "…", "call": "…", "request": "r-7", "caller": "principal", "principal": "ann",
         "tenant": "default", "operation": "write", "action": "append", "session": "s",
-        "decision": "allow", "rule": "role:*", "outcome": "done", "error": null,
+        "decision": "allow", "rule": "allow.0", "outcome": "done", "error": null,
     });
     assert_eq!(told[3], wanted);
     let wanted = json!({

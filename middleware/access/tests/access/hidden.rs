@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use craftx_access::{Access, Action, Grantee, RoleRule};
+use craftx_access::{Access, Action, Grantee, Rule, Rules};
 use craftx_conformance::Plug;
 use craftx_core::{
     Cursor, DynBackend, ErrorKind, Expect, Include, Layer, Memory, MessageQuery, Outcome, Record, Scope, SearchQuery,
@@ -14,7 +14,8 @@ use crate::house::{House, as_one, at, bytes, grant, house, listed, name, rules, 
 
 #[test]
 fn what_one_may_not_see_is_byte_for_byte_not_there() {
-    let (house, bob) = (House::new(rules().role("*", RoleRule::new())), as_one("bob"));
+    let (house, bob) =
+        (House::new(Rules::new().allow(Rule::new().roles(["operator"]).actions(Action::ALL))), as_one("bob"));
     house.say(&as_one("ann:operator"), "of ann", 1).unwrap();
     let errors = |session: &str| {
         let (store, id) = (house.store(), name(session));

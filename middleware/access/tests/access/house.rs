@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use craftx_access::{Access, Action, Guard, RoleRule, Rules};
+use craftx_access::{Access, Action, Guard, Rule, Rules};
 use craftx_core::{
     Backend, Caller, Context, Error, Layer, Memory, Message, MessageQuery, Record, Result, Role, SessionId,
     SessionQuery, Stack, Stamp, Tenant, WriteOptions, Written,
@@ -91,9 +91,9 @@ pub(crate) fn bytes(error: &Error) -> String {
 pub(crate) fn rules() -> Rules {
     let reading = [Action::Read, Action::List, Action::Search];
     Rules::new()
-        .role("*", RoleRule::new().create(true))
-        .role("operator", RoleRule::new().actions(Action::ALL))
-        .role("reader", RoleRule::new().actions(reading))
+        .allow(Rule::new().create(true))
+        .allow(Rule::new().roles(["operator"]).actions(Action::ALL))
+        .allow(Rule::new().roles(["reader"]).actions(reading))
 }
 
 pub(crate) fn house() -> House {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use craftx_access::{Access, Action, Grantee, Guard, RoleRule, Rules};
+use craftx_access::{Access, Action, Grantee, Guard, Rule, Rules};
 use craftx_core::{
     Backend, Caller, Context, Include, Memory, Message, MessageQuery, Record, Role, SearchQuery, SessionQuery, Stack,
     Tenant, WriteOptions,
@@ -113,7 +113,7 @@ impl Life {
 #[test]
 fn tenants_and_principals_see_nothing_that_is_not_theirs() {
     let steps = if crate::house::is_long() { 100_000 } else { 2_000 };
-    let rules = Rules::new().role("member", RoleRule::new().create(true));
+    let rules = Rules::new().allow(Rule::new().roles(["member"]).create(true));
     let stack = Stack::builder("memory", Arc::new(Memory::new())).layer(Access::new(rules).unwrap()).build().unwrap();
     let seed = crate::house::seed();
     let tasks: Vec<_> = (0..TENANTS)

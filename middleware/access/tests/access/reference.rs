@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use craftx_access::{Access, AccessConfig, Action, ForbidRule, RoleRule, Rules};
+use craftx_access::{Access, AccessConfig, Action, Rule, Rules};
 use craftx_core::{
     Caller, Compact, Context, DynBackend, ErrorKind, Grant, Layer, Memory, Message, MessageQuery, Record, Role,
     SearchQuery, SessionQuery, Tenant, WriteOptions,
@@ -71,14 +71,19 @@ impl Plain {
     fn rules(&self) -> Rules {
         let mut rules = Rules::new();
         for (role, tenants, create, actions) in &self.roles {
-            let mut rule = RoleRule::new().create(*create).actions(actions.iter().copied());
+            let mut rule = Rule::new().roles([*role]).create(*create);
+            if !actions.is_empty() {
+                rule = rule.actions(actions.iter().copied());
+            }
             if let Some(tenants) = tenants {
                 rule = rule.tenants(tenants);
             }
-            rules = rules.role(*role, rule);
+            if *create || !actions.is_empty() {
+                rules = rules.allow(rule);
+            }
         }
         for forbid in &self.forbid {
-            let mut rule = ForbidRule::new();
+            let mut rule = Rule::new();
             if let Some(names) = &forbid.principals {
                 rule = rule.principals(names.iter().copied());
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use craftx_access::{Access, AccessConfig, Action, ForbidRule, RoleRule, Rules};
+use craftx_access::{Access, AccessConfig, Action, Rule, Rules};
 use craftx_core::{
     Backend, Context, ErrorKind, Layer, Memory, Record, SearchQuery, SessionQuery, Tenant, WriteOptions,
 };
@@ -44,9 +44,9 @@ fn reserved_keys_are_refused() {
 #[test]
 fn what_is_forbidden_stays_forbidden() {
     let rules = rules()
-        .forbid(ForbidRule::new().principals(["mallory"]))
-        .forbid(ForbidRule::new().roles(["intern"]).actions([Action::Delete, Action::Export]))
-        .forbid(ForbidRule::new().tenants(["default"]).roles(["blind"]).actions([Action::Search]));
+        .forbid(Rule::new().principals(["mallory"]))
+        .forbid(Rule::new().roles(["intern"]).actions([Action::Delete, Action::Export]))
+        .forbid(Rule::new().tenants(["default"]).roles(["blind"]).actions([Action::Search]));
     let house = House::new(rules);
     let mallory = as_one("mallory:operator");
     assert_eq!(house.say(&mallory, "s", 1).unwrap_err().kind(), ErrorKind::NotFound);
@@ -69,7 +69,7 @@ fn what_is_forbidden_stays_forbidden() {
 
 #[test]
 fn a_role_counts_in_its_tenants_alone() {
-    let house = House::new(Rules::new().role("reader", RoleRule::new().tenants(["acme"]).actions([Action::Read])));
+    let house = House::new(Rules::new().allow(Rule::new().roles(["reader"]).tenants(["acme"]).actions([Action::Read])));
     let system_of = |tenant: &str| Context::system(Tenant::new(tenant).unwrap());
     for tenant in ["acme", "globex"] {
         house.say(&system_of(tenant), "s", 1).unwrap();
