@@ -118,11 +118,11 @@ pub(crate) fn is_long() -> bool {
     std::env::var("CRAFTX_FAULTS").as_deref() == Ok("long")
 }
 
-/// The seed of the random tests; `CRAFTX_ACCESS_SEED` repeats one.
+/// The seed of the random tests; `CRAFTX_FAULTS_SEED` repeats one.
 pub(crate) fn seed() -> u64 {
-    let given = std::env::var("CRAFTX_ACCESS_SEED").ok();
+    let given = std::env::var("CRAFTX_FAULTS_SEED").ok();
     let seed = given.map_or_else(|| craftx_core::random_bits() as u64, |seed| seed.parse().unwrap());
-    println!("repeat with CRAFTX_ACCESS_SEED={seed}");
+    println!("repeat with CRAFTX_FAULTS_SEED={seed}");
     seed
 }
 

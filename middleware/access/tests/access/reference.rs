@@ -1,6 +1,6 @@
 //! A million random questions, answered by the layer and by a reference that is as simple as the rules read.
 //!
-//! `CRAFTX_FAULTS=long` asks a million, anything else 50,000. `CRAFTX_ACCESS_SEED=n` repeats the choices.
+//! `CRAFTX_FAULTS=long` asks a million, anything else 50,000. `CRAFTX_FAULTS_SEED=n` repeats the choices.
 
 use std::sync::Arc;
 
