@@ -5,11 +5,25 @@ use std::path::PathBuf;
 use craftx_core::{Error, ErrorKind, Part, Registry, Result, SessionId, StackConfig, Tenant};
 use serde::Deserialize;
 
-use crate::{Access, AccessConfig, AuditConfig, FileSink, Rules, StoreSink};
+use crate::{Access, AccessConfig, AuditConfig, FileSink, Rule, Rules, StoreSink};
 
-/// The options that are rules, and the table of the audit log; all others are those of [`AccessConfig`].
-const RULES: [&str; 2] = ["allow", "forbid"];
-const AUDIT: &str = "audit";
+/// The options of [`Rules`] and [`AccessConfig`], and the audit log.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    allow: Vec<Rule>,
+    forbid: Vec<Rule>,
+    owners: bool,
+    ttl_ms: u64,
+    audit: Option<Audit>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let AccessConfig { owners, ttl_ms } = AccessConfig::default();
+        Self { allow: Vec::new(), forbid: Vec::new(), owners, ttl_ms, audit: None }
+    }
+}
 
 /// The table `audit`: a file or a store, and the options of [`AuditConfig`].
 #[derive(Deserialize)]
@@ -28,12 +42,6 @@ struct Audit {
     reads: bool,
     #[serde(default)]
     fail_closed: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OnlyAudit {
-    audit: Option<Audit>,
 }
 
 /// Lets configurations name the layer `access`: the options of [`Rules`] and [`AccessConfig`], and a table `audit`.
@@ -60,10 +68,8 @@ pub fn register(registry: &mut Registry) {
 }
 
 fn build(part: &Part<'_>) -> Result<Access> {
-    let rules: Rules = part.config_of(&RULES)?;
-    let config: AccessConfig = part.config_without(&[&RULES[..], &[AUDIT]].concat())?;
-    let OnlyAudit { audit } = part.config_of(&[AUDIT])?;
-    let access = Access::new(rules)?.config(config)?;
+    let Options { allow, forbid, owners, ttl_ms, audit } = part.config()?;
+    let access = Access::new(Rules { allow, forbid })?.config(AccessConfig { owners, ttl_ms })?;
     match audit {
         None => Ok(access),
         Some(audit) => with_audit(part, access, audit),
