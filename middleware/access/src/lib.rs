@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod action;
 mod audit;
 mod backend;
 mod cache;
+#[cfg(feature = "cedar")]
+mod cedar;
 mod grants;
 mod guard;
 mod layer;
@@ -15,6 +18,8 @@ mod write;
 
 pub use action::{Action, Actions};
 pub use audit::{AuditSink, Event, FileSink, Phase, StoreSink};
+#[cfg(feature = "cedar")]
+pub use cedar::CedarPolicy;
 pub use grants::Grantee;
 pub use guard::{Explained, Guard};
 pub use layer::{Access, AccessConfig, AuditConfig};

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use craftx_access::{Access, AccessConfig, Action, Rule, Rules};
+use craftx_access::{Access, AccessConfig, Action, Guard, Rule, Rules};
 use craftx_core::{
     Caller, Compact, Context, DynBackend, ErrorKind, Grant, Layer, Memory, Message, MessageQuery, Record, Role,
     SearchQuery, SessionQuery, Tenant, WriteOptions,
@@ -250,7 +250,7 @@ fn ask(random: &mut Random, plain: &Plain, world: &World) {
     let write =
         |records: &[Record], options: &WriteOptions| kind(block_on(store.write(&cx, &session, records, options)));
     // What is written is there already or above all else, so that nothing changes but the answers.
-    let operation = random.below(11);
+    let operation = random.below(12);
     let (found, wanted) = match operation {
         0 => {
             let query = MessageQuery::oldest_first();
@@ -317,6 +317,19 @@ fn ask(random: &mut Random, plain: &Plain, world: &World) {
             let wanted = shown(plain, world, &asker, Action::Search);
             let wanted = wanted.map(|ids| ids.iter().map(ToString::to_string).collect());
             assert_eq!(found, wanted, "search of {asker:?} under {plain:#?}");
+            return;
+        }
+        10 => {
+            let action = random.one(&Action::ALL);
+            let wanted = match (owned, action) {
+                (Some(owned), action) => plain.may(&asker, owned, action),
+                (None, Action::Append) => plain.may_start(&asker),
+                (None, action) => plain.everywhere(&asker, action),
+            };
+            let guard: &dyn std::any::Any = &**store;
+            let guard = guard.downcast_ref::<Guard>().unwrap();
+            let found = block_on(guard.explain(&cx, Some(&session), action)).unwrap().decision.allowed;
+            assert_eq!(found, wanted, "{action} of {asker:?} with {id} {owned:?} under {plain:#?}");
             return;
         }
         _ => {
