@@ -21,8 +21,16 @@ const SESSIONS: [&str; 6] = ["s0", "s1", "s2", "s3", "s4", "missing"];
 /// The rules, as plain as they can be.
 #[derive(Debug, Default)]
 struct Plain {
-    roles: Vec<(&'static str, Option<Vec<&'static str>>, bool, Vec<Action>)>,
+    allow: Vec<Allow>,
     forbid: Vec<Forbid>,
+}
+
+#[derive(Debug)]
+struct Allow {
+    role: &'static str,
+    tenants: Option<Vec<&'static str>>,
+    create: bool,
+    actions: Vec<Action>,
 }
 
 #[derive(Debug)]
@@ -55,7 +63,8 @@ impl Plain {
             if actions.contains(&Action::Search) && !actions.contains(&Action::Read) {
                 actions.push(Action::Read);
             }
-            plain.roles.push((role, random.list(&TENANTS), random.percent(50), actions));
+            let (tenants, create) = (random.list(&TENANTS), random.percent(50));
+            plain.allow.push(Allow { role, tenants, create, actions });
         }
         for _ in 0..random.below(3) {
             plain.forbid.push(Forbid {
@@ -70,7 +79,7 @@ impl Plain {
 
     fn rules(&self) -> Rules {
         let mut rules = Rules::new();
-        for (role, tenants, create, actions) in &self.roles {
+        for Allow { role, tenants, create, actions } in &self.allow {
             let mut rule = Rule::new().roles([*role]).create(*create);
             if !actions.is_empty() {
                 rule = rule.actions(actions.iter().copied());
@@ -121,7 +130,7 @@ impl Plain {
     /// Whether a role allows it with every session of the tenant.
     fn everywhere(&self, asker: &Asker, action: Action) -> bool {
         !self.forbidden(asker, action)
-            && self.roles.iter().any(|(role, tenants, _, actions)| {
+            && self.allow.iter().any(|Allow { role, tenants, actions, .. }| {
                 Self::has(asker, role)
                     && tenants.as_ref().is_none_or(|tenants| tenants.contains(&asker.tenant))
                     && actions.contains(&action)
@@ -129,7 +138,7 @@ impl Plain {
     }
 
     fn may_start(&self, asker: &Asker) -> bool {
-        let creates = self.roles.iter().any(|(role, tenants, create, _)| {
+        let creates = self.allow.iter().any(|Allow { role, tenants, create, .. }| {
             *create && Self::has(asker, role) && tenants.as_ref().is_none_or(|tenants| tenants.contains(&asker.tenant))
         });
         !self.forbidden(asker, Action::Append) && (creates || self.everywhere(asker, Action::Append))

@@ -36,8 +36,9 @@ fn reserved_keys_are_refused() {
     let (house, ann) = (house(), as_one("ann"));
     let set = BTreeMap::from([("craftx.owner".to_owned(), Some("ann".into()))]);
     let patch = Record::Session { stamp: at(1), set };
-    assert_eq!(house.write(&ann, "s", &[patch.clone()]).unwrap_err().kind(), ErrorKind::InvalidInput);
-    let replayed = block_on(house.store().write(&ann, &name("s"), &[patch], &WriteOptions::replay()));
+    let patch = [patch];
+    assert_eq!(house.write(&ann, "s", &patch).unwrap_err().kind(), ErrorKind::InvalidInput);
+    let replayed = block_on(house.store().write(&ann, &name("s"), &patch, &WriteOptions::replay()));
     assert_eq!(replayed.unwrap_err().kind(), ErrorKind::PermissionDenied);
 }
 
