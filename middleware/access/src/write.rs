@@ -167,13 +167,15 @@ impl Guard {
         let policy = &*self.policy;
         let anywhere = who.decide_all(policy, *actions, Relation::Other);
         let start = who.decide(policy, Action::Append, Relation::New);
-        let starts_nothing = if records.is_empty() { start.allowed } else { batch.only_deletes() && anywhere.allowed };
-        if starts_nothing {
-            entry.rule = if records.is_empty() { start.rule } else { anywhere.rule };
+        if (records.is_empty() || batch.only_deletes()) && anywhere.allowed {
+            // Nothing is started by it.
+            entry.rule = anywhere.rule;
             return self.write_as_is(cx, entry.clone(), records, options).await.map(Some);
         }
+        // A batch that would change nothing must not tell a name that is taken from one that is free.
+        let probes = records.is_empty();
         let deletes = actions.contains(Action::Delete) && !who.decide(policy, Action::Delete, Relation::Other).allowed;
-        if !start.allowed || deletes || !who.decide_all(policy, *actions, Relation::Owner).allowed {
+        if !start.allowed || probes || deletes || !who.decide_all(policy, *actions, Relation::Owner).allowed {
             entry.rule = "absent".into();
             return self.refuse(entry, batch.absent()).await;
         }
