@@ -20,6 +20,8 @@ pub fn builtin() -> Registry {
     craftx_json::register(&mut registry);
     #[cfg(feature = "sqlite")]
     craftx_sqlite::register(&mut registry);
+    #[cfg(feature = "access")]
+    craftx_access::register(&mut registry);
     #[cfg(feature = "failover")]
     craftx_failover::register(&mut registry);
     #[cfg(feature = "retry")]
@@ -37,6 +39,7 @@ pub fn builtin() -> Registry {
 const FEATURES: &[(&str, &str)] = &[
     ("json", "json"),
     ("sqlite", "sqlite"),
+    ("access", "access"),
     ("hybrid", "failover"),
     ("breaker", "retry"),
     ("retry", "retry"),
@@ -45,7 +48,6 @@ const FEATURES: &[(&str, &str)] = &[
 
 /// Backends and layers that configurations may name already, so that nothing else is used in their place.
 const LATER: &[(&str, &str)] = &[
-    ("access", "craftx-access"),
     ("az", "craftx-object"),
     ("encrypt", "craftx-encrypt"),
     ("gs", "craftx-object"),

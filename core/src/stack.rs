@@ -71,6 +71,23 @@ impl Stack {
         base.downcast_ref()
     }
 
+    /// The outermost backend of this type in the stack, whether a layer made it or it lies below all of them, for what
+    /// only that type can do.
+    ///
+    /// ```
+    /// use craftx_core::{Memory, Stack};
+    /// use std::sync::Arc;
+    /// let stack = Stack::builder("memory", Arc::new(Memory::new())).build()?;
+    /// assert!(stack.find::<Memory>().is_some());
+    /// # Ok::<(), craftx_core::Error>(())
+    /// ```
+    pub fn find<B: Backend>(&self) -> Option<&B> {
+        std::iter::once(&self.top).chain(self.layers.iter().map(|level| &level.inner)).find_map(|backend| {
+            let backend: &dyn Any = &**backend;
+            backend.downcast_ref()
+        })
+    }
+
     /// What the stack can do, as far as is known before it is prepared.
     pub fn capabilities(&self) -> Capabilities {
         self.top.capabilities()
