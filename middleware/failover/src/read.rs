@@ -69,16 +69,18 @@ impl Inner {
     {
         self.bring(cx, leg, which).await.map_err(Refusal::Next)?;
         let answer = self.call(leg, cx, operation, call).await;
+        let refused = |why| Err(Refusal::Next(Error::new(ErrorKind::Unavailable, why)));
         if is_nothing(&answer) {
             if !self.is_itself(cx, leg).await.map_err(Refusal::Next)? {
-                return Err(Refusal::Next(Error::new(ErrorKind::Unavailable, "the leg is another store than it was")));
+                return refused("the leg is another store than it was");
             }
             if !self.knows_all(leg) {
-                return Err(Refusal::Next(Error::new(
-                    ErrorKind::Unavailable,
-                    "it cannot be known now that there is nothing",
-                )));
+                return refused("it cannot be known now that there is nothing");
             }
+        }
+        // Another leg may have been met meanwhile, and have said what this one is.
+        if self.state().identities.is_blocked(leg) && !self.has(Bug::ReadsDirty) {
+            return refused("the leg may lack anything");
         }
         answer.map_err(|error| if is_away(error.kind()) { Refusal::Next(error) } else { Refusal::Answer(error) })
     }
