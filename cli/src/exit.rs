@@ -61,7 +61,7 @@ impl From<&Error> for Exit {
             ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => Self::Denied,
             ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Timeout => Self::Retryable,
             ErrorKind::Locked => Self::Locked,
-            ErrorKind::KeyUnavailable => Self::Key,
+            ErrorKind::KeyUnavailable | ErrorKind::Tampered | ErrorKind::NotEncrypted => Self::Key,
             ErrorKind::SchemaTooNew | ErrorKind::SchemaTooOld => Self::Schema,
             _ => Self::Other,
         }
@@ -199,6 +199,8 @@ mod tests {
             (ErrorKind::StorageFull, 1),
             (ErrorKind::Corrupted, 1),
             (ErrorKind::KeyUnavailable, 8),
+            (ErrorKind::Tampered, 8),
+            (ErrorKind::NotEncrypted, 8),
             (ErrorKind::SchemaTooNew, 10),
             (ErrorKind::SchemaTooOld, 10),
             (ErrorKind::Closed, 1),
