@@ -5,7 +5,7 @@
 //! breaker
 //! retry
 //! timeout
-//! memory (atomic_batch, compare_and_append, detects_conflict, recent_first, metadata_filter, scope, search)
+//! memory (atomic_batch, compare_and_append, detects_conflict, sealed, recent_first, metadata_filter, scope, search)
 //! stored: 1 message
 //! ```
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! validate
-//! memory (atomic_batch, compare_and_append, detects_conflict, recent_first, metadata_filter, scope, search)
+//! memory (atomic_batch, compare_and_append, detects_conflict, sealed, recent_first, metadata_filter, scope, search)
 //! write: is too large, field: record, limit_bytes: 1000, bytes: 2097, record: 0
 //! stored: 0 messages
 //! ```

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use common::stores;
 use craftx::{
-    Caller, ErrorKind, Expect, ManualClock, Message, MessageQuery, NewMessage, Outcome, Record, SessionOrder,
-    SessionQuery, Stamp, Storage, StreamExt, Tenant, TryStreamExt,
+    Caller, Content, ErrorKind, Expect, ManualClock, Message, MessageQuery, NewMessage, Outcome, Record, Sealed,
+    SessionId, SessionOrder, SessionQuery, Stamp, Storage, StreamExt, Tenant, TryStreamExt,
 };
 use serde_json::json;
 
@@ -362,5 +362,36 @@ async fn an_unknown_option_or_scheme_is_an_error() {
     for url in ["json", "json:x?durabilty=power-loss", "sqlite:x?path=y", "nope:x", "Json:x", "memory:?a=1"] {
         let error = Storage::open(url).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{url}: {error}");
+    }
+}
+
+/// A stack without an encryption layer over a store that was written with one.
+#[tokio::test]
+async fn an_encrypted_message_is_an_error_and_never_an_empty_one() {
+    for store in stores().await {
+        let storage = &store.storage;
+        let first = storage.append("s", NewMessage::user("in clear")).await.unwrap();
+        let id = Stamp::mint(1, Some(first.id), 0).unwrap();
+        let sealed = Message::new(id, first.role.clone(), Content::Absent).with_sealed(Sealed::new(0, "d", "envelope"));
+        let session = SessionId::new("s").unwrap();
+        let records = [Record::Message(sealed)];
+        storage.import_records(&session, futures_util::stream::iter(records.clone().map(Ok))).await.unwrap();
+        let errors = [
+            storage.last("s", 5).await.unwrap_err(),
+            storage.get("s", id).await.unwrap_err(),
+            storage.pop("s").await.unwrap_err(),
+            storage.fork("s", id, "fork").await.unwrap_err(),
+            storage.history("s").try_collect::<Vec<_>>().await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{}: {error}", store.name);
+            assert_eq!(error.get("id"), Some(id.to_string().as_str()));
+            assert!(!format!("{error:?}").contains("envelope"));
+        }
+        assert_eq!(storage.get("s", first.id).await.unwrap().unwrap().text(), Some("in clear"));
+        let all: Vec<Record> = storage.records(&session).try_collect().await.unwrap();
+        assert!(all.ends_with(&records), "records are ciphertext to whoever moves them");
+        assert!(storage.delete_message("s", id).await.unwrap());
+        assert_eq!(texts(&storage.last("s", 5).await.unwrap()), ["in clear"]);
     }
 }

@@ -33,6 +33,8 @@ pub struct Capabilities {
     pub compare_and_append: Support,
     /// A fresh write of the same id with other content is refused.
     pub detects_conflict: Support,
+    /// The ciphertexts of an encryption layer are kept, and a [renewed](crate::Sealed) one takes the place of the older one.
+    pub sealed: Support,
     /// Sessions can be listed by the time of their last write.
     pub recent_first: Support,
     /// Sessions can be listed by the values of their metadata.
@@ -53,11 +55,12 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// The switches by name, in the order of the fields: for tables and reports.
-    pub fn named(&self) -> [(&'static str, Support); 9] {
+    pub fn named(&self) -> [(&'static str, Support); 10] {
         [
             ("atomic_batch", self.atomic_batch),
             ("compare_and_append", self.compare_and_append),
             ("detects_conflict", self.detects_conflict),
+            ("sealed", self.sealed),
             ("recent_first", self.recent_first),
             ("metadata_filter", self.metadata_filter),
             ("scope", self.scope),
@@ -87,6 +90,7 @@ setters!(
     atomic_batch,
     compare_and_append,
     detects_conflict,
+    sealed,
     recent_first,
     metadata_filter,
     scope,

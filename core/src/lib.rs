@@ -30,6 +30,7 @@ mod cursor;
 mod durability;
 mod error;
 mod id;
+mod identity;
 pub mod json;
 mod layer;
 mod location;
@@ -43,6 +44,7 @@ mod record;
 mod registry;
 mod reply;
 mod request;
+mod sealed;
 pub mod search;
 mod secret;
 mod stack;
@@ -64,6 +66,7 @@ pub use cursor::{Binding, Cursor};
 pub use durability::Durability;
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
 pub use id::{MAX_NAME_BYTES, OtherRole, Role, SessionId, Tenant};
+pub use identity::Identity;
 pub use layer::{Layer, Slot};
 pub use location::Location;
 pub use memory::Memory;
@@ -79,6 +82,7 @@ pub use request::{
     Compact, DEFAULT_PAGE, Expect, Include, MAX_PAGE, MessageQuery, Order, Prepare, Scope, SearchQuery, SessionOrder,
     SessionQuery, Source, WriteOptions, page_size,
 };
+pub use sealed::Sealed;
 pub use secret::{Secret, SecretString};
 pub use stack::{Stack, StackBuilder};
 pub use stack_config::StackConfig;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::search::{Query, Scanned, hit, scan};
 use crate::union::{SessionSet, no_such_session};
 use crate::{
-    Backend, Binding, Capabilities, Changes, Compact, Compacted, Context, Cursor, Digest, Error, ErrorKind, Hit,
+    Backend, Binding, Capabilities, Changes, Compact, Compacted, Context, Cursor, Error, ErrorKind, Hit, Identity,
     Include, Message, MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId,
     SessionOrder, SessionQuery, Status, Support, Tenant, Verified, WriteOptions, Written, page_size,
 };
@@ -36,7 +36,7 @@ struct State {
 struct Stored {
     set: SessionSet<Message>,
     /// What was stored, in order of arrival. The index of an entry is its cursor.
-    log: Vec<(Record, Digest)>,
+    log: Vec<(Record, Identity)>,
     /// Grows when a compaction renumbers the log.
     generation: u32,
     updated: SystemTime,
@@ -79,6 +79,7 @@ const CAPABILITIES: fn() -> Capabilities = || {
         .atomic_batch(Support::Yes)
         .compare_and_append(Support::Yes)
         .detects_conflict(Support::Yes)
+        .sealed(Support::Yes)
         .recent_first(Support::Yes)
         .metadata_filter(Support::Yes)
         .scope(Support::Yes)
@@ -118,7 +119,7 @@ impl Backend for Memory {
         });
         stored.updated = cx.clock.wall();
         stored.position = position;
-        stored.log.extend(plan.store.iter().map(|planned| (planned.record.clone(), planned.digest())));
+        stored.log.extend(plan.store.iter().map(|planned| (planned.record.clone(), planned.identity())));
         Ok(stored.set.commit(&plan, |_, message| message.clone()))
     }
 
@@ -156,7 +157,7 @@ impl Backend for Memory {
         let log = stored.map_or(&[][..], |stored| stored.log.get(start..).unwrap_or_default());
         let part = log.len().min(page_size(limit));
         let items = stored.map_or_else(Vec::new, |stored| {
-            log.iter().take(part).filter_map(|(record, digest)| stored.set.canonical(record, digest)).collect()
+            log.iter().take(part).filter_map(|(record, identity)| stored.set.canonical(record, identity)).collect()
         });
         Ok(Changes {
             items,
@@ -305,14 +306,14 @@ impl Stored {
     fn compact(&mut self, what: &Compact) -> Compacted {
         let tombstones = what.purge_deleted_before.map_or(0, |before| self.set.purge(before));
         let before = self.log.len() as u64;
-        let size = |log: &[(Record, Digest)]| -> u64 {
+        let size = |log: &[(Record, Identity)]| -> u64 {
             log.iter().map(|(record, _)| record.encode().as_str().len() as u64).sum()
         };
         let bytes = size(&self.log);
-        let mut log: Vec<(Record, Digest)> = Vec::new();
-        for (record, digest) in &self.log {
-            if let Some(record) = self.set.canonical(record, digest) {
-                let entry = (record.clone(), record.encode().digest());
+        let mut log: Vec<(Record, Identity)> = Vec::new();
+        for (record, identity) in &self.log {
+            if let Some(record) = self.set.canonical(record, identity) {
+                let entry = (record.clone(), record.identity());
                 if !log.contains(&entry) {
                     log.push(entry);
                 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::{Role, Stamp, Time};
+use crate::{Role, Sealed, Stamp, Time};
 
 /// Free data about a message or a session; the order of its keys is kept and is part of its identity.
 pub type Metadata = serde_json::Map<String, Value>;
@@ -33,12 +33,23 @@ pub struct Message {
     /// Everything else, such as tool calls, authors' names, or ids of other systems.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
+    /// Content and metadata as ciphertext; the message has neither otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Box<Sealed>>,
 }
 
 impl Message {
     /// A message without parent, time and metadata.
     pub fn new(id: Stamp, role: Role, content: impl Into<Content>) -> Self {
-        Self { id, role, content: content.into(), parent: None, created_at: None, metadata: Metadata::new() }
+        Self {
+            id,
+            role,
+            content: content.into(),
+            parent: None,
+            created_at: None,
+            metadata: Metadata::new(),
+            sealed: None,
+        }
     }
 
     /// Sets the message that this one answers.
@@ -52,6 +63,15 @@ impl Message {
     #[must_use]
     pub fn with_created_at(mut self, time: Time) -> Self {
         self.created_at = Some(time);
+        self
+    }
+
+    /// Puts a ciphertext in place of content and metadata.
+    #[must_use]
+    pub fn with_sealed(mut self, sealed: Sealed) -> Self {
+        self.content = Content::Absent;
+        self.metadata = Metadata::new();
+        self.sealed = Some(Box::new(sealed));
         self
     }
 
@@ -80,6 +100,7 @@ impl fmt::Debug for Message {
             .field("parent", &self.parent)
             .field("created_at", &self.created_at)
             .field("metadata_keys", &self.metadata.len())
+            .field("sealed", &self.sealed)
             .finish()
     }
 }

@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Content, Error, ErrorKind, Message, Metadata, Result, Role, Stamp, Time, json};
+use crate::{Content, Error, ErrorKind, Identity, Message, Metadata, Result, Role, Sealed, Stamp, Time, json};
 
 /// The version of the record format that this release writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -89,6 +89,11 @@ impl Record {
         Encoded(json::encode(self))
     }
 
+    /// What tells the record from others.
+    pub fn identity(&self) -> Identity {
+        Identity::of(self, self.encode().digest())
+    }
+
     /// Reads a canonical encoding that craftx wrote.
     ///
     /// # Errors
@@ -163,6 +168,9 @@ impl Serialize for Record {
                 if !message.metadata.is_empty() {
                     members.serialize_entry("metadata", &message.metadata)?;
                 }
+                if let Some(sealed) = &message.sealed {
+                    members.serialize_entry("sealed", sealed)?;
+                }
             }
             Self::Session { stamp, set } => {
                 members.serialize_entry("record", "session")?;
@@ -219,6 +227,7 @@ struct Wire {
     parent: Option<Stamp>,
     created_at: Option<Time>,
     metadata: Option<Metadata>,
+    sealed: Option<Box<Sealed>>,
     stamp: Option<Stamp>,
     set: Option<BTreeMap<String, Value>>,
     remove: Option<BTreeSet<String>>,
@@ -255,6 +264,7 @@ impl TryFrom<Wire> for Record {
             parent,
             created_at,
             metadata,
+            sealed,
             stamp,
             set,
             remove,
@@ -266,9 +276,10 @@ impl TryFrom<Wire> for Record {
             return Err(wrong_version(v));
         }
         let set = keys(set, remove)?;
-        let only_of_messages =
-            role.is_some() || !content.is_absent() || parent.is_some() || created_at.is_some() || metadata.is_some();
+        let open = !content.is_absent() || metadata.is_some();
+        let only_of_messages = role.is_some() || open || parent.is_some() || created_at.is_some() || sealed.is_some();
         match (record, id, stamp, set, owner, grants, through) {
+            (Kind::Message, ..) if open && sealed.is_some() => Err(wrong_members()),
             (Kind::Message, Some(id), None, None, None, None, None) => {
                 let role = role.ok_or_else(wrong_members)?;
                 Ok(Self::Message(Message {
@@ -278,6 +289,7 @@ impl TryFrom<Wire> for Record {
                     parent,
                     created_at,
                     metadata: metadata.unwrap_or_default(),
+                    sealed,
                 }))
             }
             _ if only_of_messages => Err(wrong_members()),
@@ -407,6 +419,10 @@ mod tests {
                 r#"{"v":1,"record":"message","id":"0193433e-a800-7000-8000-000000000002","role":"tool"}"#,
             ),
             (
+                Record::Message(Message::new(at(2), Role::User, Content::Absent).with_sealed(Sealed::new(1, "d", "e"))),
+                r#"{"v":1,"record":"message","id":"0193433e-a800-7000-8000-000000000002","role":"user","sealed":{"generation":1,"digest":"d","envelope":"e"}}"#,
+            ),
+            (
                 Record::Session { stamp: at(3), set },
                 r#"{"v":1,"record":"session","stamp":"0193433e-a800-7000-8000-000000000003","set":{"n":null,"t":"x"},"remove":["a"]}"#,
             ),
@@ -440,6 +456,12 @@ mod tests {
             format!(r#"{{"v":1,"record":"message","id":"{id}","role":"user","content":"canary","x":1}}"#),
             format!(r#"{{"v":1,"record":"message","id":"{id}","content":"canary"}}"#),
             format!(r#"{{"v":1,"record":"message","id":"{id}","role":7,"content":"canary"}}"#),
+            format!(
+                r#"{{"v":1,"record":"message","id":"{id}","role":"user","content":"canary","sealed":{{"generation":0,"digest":"","envelope":""}}}}"#
+            ),
+            format!(
+                r#"{{"v":1,"record":"deleted","id":"{id}","stamp":"{id}","sealed":{{"generation":0,"digest":"canary","envelope":"canary"}}}}"#
+            ),
             format!(r#"{{"v":1,"record":"deleted","id":"{id}","stamp":"{id}","content":"canary"}}"#),
             format!(r#"{{"v":1,"record":"cleared","id":"{id}","stamp":"{id}"}}"#),
             format!(r#"{{"v":1,"record":"acl","stamp":"{id}","grants":[]}}"#),

@@ -164,6 +164,9 @@ impl Limits {
         if message.metadata.len() > self.max_keys {
             return Err(too_many("metadata", self.max_keys, message.metadata.len()));
         }
+        if message.sealed.is_some() && !(message.content.is_absent() && message.metadata.is_empty()) {
+            return Err(Error::invalid("sealed", "a sealed message has no content and no metadata in clear"));
+        }
         match &message.content {
             Content::Parts(parts) => self.check_values("content", parts)?,
             Content::Object(object) => self.check_values("content", object.values())?,

@@ -1,15 +1,35 @@
 //! Reading messages and sessions.
 
 use craftx_core::{
-    Error, ErrorKind, Hit, Message, MessageQuery, Messages, Order, Page, Result, SearchQuery, Session, SessionId,
-    SessionQuery, Stamp, Tenant,
+    Context, Error, ErrorKind, Hit, Message, MessageQuery, Messages, Order, Page, Result, SearchQuery, Session,
+    SessionId, SessionQuery, Stamp, Tenant,
 };
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::Storage;
 use crate::window::{Budget, Window};
 
+/// Fails if one of the messages still is ciphertext: the stack has no layer that could open it, and nobody may take the
+/// message for an empty one.
+fn all_open<'a>(mut messages: impl Iterator<Item = &'a Message>) -> Result<()> {
+    match messages.find(|message| message.sealed.is_some()) {
+        None => Ok(()),
+        Some(message) => {
+            let error =
+                Error::new(ErrorKind::KeyUnavailable, "this message is encrypted, and the stack has no layer for it");
+            Err(error.with("id", message.id))
+        }
+    }
+}
+
 impl Storage {
+    /// Loads messages that an application can read.
+    pub(super) async fn load(&self, cx: &Context, session: &SessionId, query: &MessageQuery) -> Result<Messages> {
+        let page = self.backend().load(cx, session, query).await?;
+        all_open(page.items.iter()).map_err(|error| error.during("load").with("session", format!("{session:?}")))?;
+        Ok(page)
+    }
+
     /// The last `n` messages, in the order of the conversation. More than [`MAX_PAGE`](crate::MAX_PAGE) are read in
     /// several steps.
     ///
@@ -42,7 +62,7 @@ impl Storage {
     /// [`NotFound`](ErrorKind::NotFound) if the session does not exist.
     pub async fn messages(&self, session: impl AsRef<str>, query: &MessageQuery) -> Result<Messages> {
         let session = SessionId::new(session)?;
-        let page = self.backend().load(&self.context(), &session, query).await?;
+        let page = self.load(&self.context(), &session, query).await?;
         self.learn_read(&session, &page);
         Ok(page)
     }
@@ -182,7 +202,9 @@ impl Storage {
     /// [`Unsupported`](ErrorKind::Unsupported) where the medium cannot search, or searching is switched off;
     /// [`InvalidInput`](ErrorKind::InvalidInput) for a cursor of another query or tenant.
     pub async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
-        self.backend().search(&self.context(), query).await
+        let page = self.backend().search(&self.context(), query).await?;
+        all_open(page.items.iter().map(|hit| &hit.message)).map_err(|error| error.during("search"))?;
+        Ok(page)
     }
 
     /// All messages that a query finds, page by page, without a limit. What is written meanwhile may be seen twice or

@@ -128,7 +128,7 @@ impl Storage {
         let session = SessionId::new(session)?;
         self.compare_and_write("pop", &session, async |found| {
             let cx = self.context();
-            let last = self.backend().load(&cx, &session, &MessageQuery::newest_first().limit(1)).await?;
+            let last = self.load(&cx, &session, &MessageQuery::newest_first().limit(1)).await?;
             let Some(message) = last.items.into_iter().next() else {
                 return Ok((Vec::new(), None));
             };
@@ -216,7 +216,7 @@ impl Storage {
         let mut expect = Expect::New;
         loop {
             let cx = self.context();
-            let page = self.backend().load(&cx, &session, &query).await?;
+            let page = self.load(&cx, &session, &query).await?;
             let batch: Vec<Record> =
                 page.items.into_iter().take_while(|message| message.id <= at).map(Record::Message).collect();
             let Some(last) = batch.last().map(Record::stamp) else {

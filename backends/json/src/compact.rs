@@ -113,7 +113,7 @@ impl Store {
             cx.check_deadline()?;
             let framed = line.whole.then(|| line::read(&line.bytes)).flatten().ok_or_else(|| target.moved())?;
             let record = read_record(target, &framed.encoded, 0)?;
-            match index.set.canonical(&record, &record.encode().digest()) {
+            match index.set.canonical(&record, &record.identity()) {
                 Some(canonical) => {
                     changed |= canonical != record;
                     let encoded = canonical.encode();

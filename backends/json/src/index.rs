@@ -4,7 +4,7 @@ use std::fs::File;
 use std::time::SystemTime;
 
 use craftx_core::union::SessionSet;
-use craftx_core::{Context, Digest, Error, ErrorKind, Message, Record, Result, SessionId, Stamp, Tenant};
+use craftx_core::{Context, Error, ErrorKind, Identity, Message, Record, Result, SessionId, Stamp, Tenant};
 use uuid::Uuid;
 
 use crate::error::{corrupted, io_error};
@@ -146,8 +146,8 @@ impl Index {
             let place = Place::Legacy { offset: entry.span.start as u64, len };
             let id = entry.message.id;
             let record = Record::Message(entry.message);
-            let digest = record.encode().digest();
-            self.set.replay(&record, digest, |_| place);
+            let identity = record.identity();
+            self.set.replay(&record, identity, |_| place);
             self.legacy_places.push((id, place));
         }
         Ok(())
@@ -157,7 +157,7 @@ impl Index {
     fn extend(&mut self, cx: &Context, target: &Target<'_>, file: &File, size: u64) -> Result<()> {
         let path = &target.files.log;
         let mut lines = Lines::new(target.disk, file, path, self.log.end, size);
-        let mut batch: Vec<(Record, Digest, Place)> = Vec::new();
+        let mut batch: Vec<(Record, Identity, Place)> = Vec::new();
         let (mut of, mut count) = (0, 0);
         self.log.torn = 0;
         while let Some(line) = lines.next()? {
@@ -183,14 +183,14 @@ impl Index {
             let record = read_record(target, &framed.encoded, number)?;
             let len =
                 u32::try_from(line.bytes.len()).map_err(|_| corrupted(path, Some(number), "a line is too long"))?;
-            let digest = record.encode().digest();
-            batch.push((record, digest, Place::Log { offset: line.offset, len }));
+            let identity = record.identity();
+            batch.push((record, identity, Place::Log { offset: line.offset, len }));
             if framed.part.is_last() {
                 self.log.lines += batch.len() as u64;
                 self.log.end = line.end();
                 self.log.seal = seal(&line);
-                for (record, digest, place) in batch.drain(..) {
-                    self.set.replay(&record, digest, |_| place);
+                for (record, identity, place) in batch.drain(..) {
+                    self.set.replay(&record, identity, |_| place);
                 }
             }
         }

@@ -93,7 +93,7 @@ impl Store {
             }
             let done = position.legacy == all_places && position.log >= end;
             // Asked last and all at once: what was read is told of a set that is at least as new.
-            let canonical = |record: &Record, index: &Index| index.set.canonical(record, &record.encode().digest());
+            let canonical = |record: &Record, index: &Index| index.set.canonical(record, &record.identity());
             let items = self
                 .view(cx, &target, |index| Ok(found.iter().filter_map(|record| canonical(record, index)).collect()))?;
             Ok(Changes { items: items.answer, next: Cursor::new(&binding, &position), done })

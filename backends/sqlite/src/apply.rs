@@ -113,8 +113,7 @@ pub(crate) fn store(
 fn touched(conn: &Connection, row: &SessionRow, records: &[Record]) -> Sql<SessionSet<()>> {
     let mut set = SessionSet::new();
     let mut add = |record: Record| {
-        let digest = record.encode().digest();
-        set.replay(&record, digest, |_| ());
+        set.replay(&record, record.identity(), |_| ());
     };
     if let Some(cleared) = row.cleared {
         add(cleared.record());
@@ -234,7 +233,7 @@ impl<'c> Store<'c> {
         self.position.seq += 1;
         self.row.version = self.row.version.max(planned.record.stamp());
         match &planned.record {
-            Record::Message(message) => self.add_message(message),
+            Record::Message(message) => self.add_message(planned, message),
             Record::Session { stamp, set } => set.iter().try_for_each(|(key, value)| {
                 self.add_key(*stamp, key, value.as_ref().map(serde_json::Value::to_string))
             }),
@@ -246,15 +245,18 @@ impl<'c> Store<'c> {
         }
     }
 
-    fn add_message(&mut self, message: &Message) -> Sql<()> {
+    fn add_message(&mut self, planned: &Planned, message: &Message) -> Sql<()> {
         let id = message.id;
-        let variant = if self.row.head.is_some_and(|head| id <= head) {
-            self.conn
-                .prepare_cached("SELECT count(*) FROM messages WHERE sid = ?1 AND stamp = ?2")?
-                .query_row(params![self.row.sid, Bytes(id)], |row| row.get(0))?
-        } else {
-            0
-        };
+        let mut variant = 0;
+        if self.row.head.is_some_and(|head| id <= head) {
+            for stored in bodies(self.conn, self.row.sid, id)? {
+                let stored = Record::Message(stored.message()?);
+                if stored.identity().is_renewed_by(&planned.identity()) {
+                    return self.renew(message, variant);
+                }
+                variant += 1;
+            }
+        }
         Body::of(message).insert(self.conn, self.position.seq, self.row.sid, variant)?;
         if variant == 0 {
             self.row.messages += 1;
@@ -263,6 +265,16 @@ impl<'c> Store<'c> {
                 index.add(self.position.seq, message)?;
             }
         }
+        Ok(())
+    }
+
+    /// Puts a ciphertext in the place of an older one. It is new to whoever reads by arrival. Neither has any text, so the
+    /// index for searching has nothing of them.
+    fn renew(&self, message: &Message, variant: i64) -> Sql<()> {
+        self.conn
+            .prepare_cached("DELETE FROM messages WHERE sid = ?1 AND stamp = ?2 AND variant = ?3")?
+            .execute(params![self.row.sid, Bytes(message.id), variant])?;
+        Body::of(message).insert(self.conn, self.position.seq, self.row.sid, variant)?;
         Ok(())
     }
 

@@ -142,6 +142,7 @@ fn capabilities(durability: Durability, search: Support) -> Capabilities {
         .atomic_batch(Support::Yes)
         .compare_and_append(Support::Yes)
         .detects_conflict(Support::Yes)
+        .sealed(Support::Yes)
         .recent_first(Support::Yes)
         .metadata_filter(Support::Yes)
         .scope(Support::Yes)

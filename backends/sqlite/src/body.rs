@@ -78,6 +78,7 @@ impl Body {
         rest.parent = message.parent;
         rest.created_at.clone_from(&message.created_at);
         rest.metadata.clone_from(&message.metadata);
+        rest.sealed.clone_from(&message.sealed);
         let text = match &message.content {
             Content::Text(text) => Some(text.clone()),
             other => {
@@ -154,7 +155,7 @@ fn lengthen(id: Stamp, rest: &str) -> Option<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use craftx_core::ErrorKind;
+    use craftx_core::{ErrorKind, Sealed};
     use serde_json::json;
 
     fn id() -> Stamp {
@@ -173,7 +174,8 @@ mod tests {
                     .with_parent(Stamp::MIN)
                     .with_created_at("2026-01-02T03:04:05Z".parse().unwrap())
                     .with_metadata("k\0", json!({"b": 1, "a": u64::MAX}));
-                for message in [plain, full] {
+                let sealed = full.clone().with_sealed(Sealed::new(7, "digest", "envelope"));
+                for message in [plain, full, sealed] {
                     assert_eq!(Body::of(&message).message().unwrap(), message);
                 }
             }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::plan::Planned;
 use super::{Key, SessionSet};
-use crate::{Digest, Record, Stamp};
+use crate::{Identity, Record, Stamp};
 
 /// What a record would do to a set.
 pub(super) enum Judgement {
@@ -23,7 +23,7 @@ pub(super) enum Judgement {
 }
 
 impl<B> SessionSet<B> {
-    pub(super) fn judge(&self, record: &Record, digest: impl FnOnce() -> Digest) -> Judgement {
+    pub(super) fn judge(&self, record: &Record, identity: impl FnOnce() -> Identity) -> Judgement {
         match record {
             Record::Message(message) => {
                 if self.covers(message.id) || self.deleted.contains_key(&message.id) {
@@ -31,15 +31,14 @@ impl<B> SessionSet<B> {
                 }
                 match self.messages.get(&message.id) {
                     None => Judgement::Applies,
-                    Some(known) if known.contains(&digest()) => Judgement::Known,
-                    Some(_) => Judgement::Conflict,
+                    Some(known) => known.judge(&identity()),
                 }
             }
             Record::Session { stamp, set } => self.judge_keys(*stamp, set),
             Record::Acl { stamp, .. } => match &self.acls {
                 None => Judgement::Applies,
                 Some((first, last)) => {
-                    let rank = (*stamp, digest());
+                    let rank = (*stamp, identity().digest());
                     if rank < first.rank() || rank > last.rank() {
                         Judgement::Applies
                     } else if rank == first.rank() || rank == last.rank() {
@@ -64,7 +63,7 @@ impl<B> SessionSet<B> {
     }
 
     fn judge_and_cut(&self, planned: &mut Planned, rest_known: &mut bool) -> Judgement {
-        let judgement = self.judge(&planned.record, || planned.digest());
+        let judgement = self.judge(&planned.record, || planned.identity());
         if let Judgement::Partly { set, rest_known: known } = &judgement {
             *rest_known &= *known;
             *planned = Planned::new(Record::Session { stamp: planned.record.stamp(), set: set.clone() });

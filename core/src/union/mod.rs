@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub use plan::{Plan, Planned, check_expectation};
 
-use crate::{Digest, Error, ErrorKind, Grant, Message, Record, SessionId, Stamp, json};
+use crate::{Digest, Error, ErrorKind, Grant, Identity, Message, Record, SessionId, Stamp, json};
 use judge::Judgement;
 
 /// The canonical set of one session. `B` is what is kept of a message: the message itself, or where it lies.
@@ -35,14 +35,39 @@ pub struct SessionSet<B> {
 /// A message; several only if replays brought the same id with different contents.
 #[derive(Clone, Debug)]
 struct Variants<B> {
-    digest: Digest,
+    identity: Identity,
     body: B,
-    others: Vec<(Digest, B)>,
+    others: Vec<(Identity, B)>,
 }
 
 impl<B> Variants<B> {
-    fn contains(&self, digest: &Digest) -> bool {
-        self.digest == *digest || self.others.iter().any(|(other, _)| other == digest)
+    fn contains(&self, identity: &Identity) -> bool {
+        self.identities().any(|known| known == identity)
+    }
+
+    fn judge(&self, new: &Identity) -> Judgement {
+        match self.identities().find(|known| known.digest() == new.digest()) {
+            Some(known) if known.is_renewed_by(new) => Judgement::Applies,
+            Some(_) => Judgement::Known,
+            None => Judgement::Conflict,
+        }
+    }
+
+    fn identities(&self) -> impl Iterator<Item = &Identity> {
+        std::iter::once(&self.identity).chain(self.others.iter().map(|(identity, _)| identity))
+    }
+
+    /// Takes in a variant, in place of the one that it renews if there is one.
+    fn add(&mut self, identity: Identity, body: B) {
+        let all = std::iter::once((&mut self.identity, &mut self.body))
+            .chain(self.others.iter_mut().map(|(identity, body)| (identity, body)));
+        match all.into_iter().find(|(known, _)| known.digest() == identity.digest()) {
+            Some((known, old)) => {
+                *known = identity;
+                *old = body;
+            }
+            None => self.others.push((identity, body)),
+        }
     }
 }
 
@@ -121,11 +146,11 @@ impl<B> SessionSet<B> {
 
     /// Unites one record that the medium holds with the set: for reading a session back. `body` says what to keep of a
     /// message.
-    pub fn replay(&mut self, record: &Record, digest: Digest, body: impl FnOnce(&Message) -> B) {
-        match self.judge(record, || digest) {
-            Judgement::Applies | Judgement::Conflict => self.apply(record, digest, body),
+    pub fn replay(&mut self, record: &Record, identity: Identity, body: impl FnOnce(&Message) -> B) {
+        match self.judge(record, || identity) {
+            Judgement::Applies | Judgement::Conflict => self.apply(record, identity, body),
             Judgement::Partly { set, .. } => {
-                self.apply(&Record::Session { stamp: record.stamp(), set }, digest, body);
+                self.apply(&Record::Session { stamp: record.stamp(), set }, identity, body);
             }
             Judgement::Known | Judgement::Dead => {}
         }
@@ -136,15 +161,15 @@ impl<B> SessionSet<B> {
     }
 
     /// Takes in a record that [`judge`](Self::judge) found to apply, or a conflicting variant.
-    fn apply(&mut self, record: &Record, digest: Digest, body: impl FnOnce(&Message) -> B) {
+    fn apply(&mut self, record: &Record, identity: Identity, body: impl FnOnce(&Message) -> B) {
         self.version = self.version.max(Some(record.stamp()));
         match record {
             Record::Message(message) => {
                 let body = body(message);
                 match self.messages.get_mut(&message.id) {
-                    Some(known) => known.others.push((digest, body)),
+                    Some(known) => known.add(identity, body),
                     None => {
-                        self.messages.insert(message.id, Variants { digest, body, others: Vec::new() });
+                        self.messages.insert(message.id, Variants { identity, body, others: Vec::new() });
                     }
                 }
             }
@@ -154,7 +179,8 @@ impl<B> SessionSet<B> {
                 }
             }
             Record::Acl { stamp, owner, grants } => {
-                let new = Acl { stamp: *stamp, digest, owner: owner.clone(), grants: grants.clone() };
+                let new =
+                    Acl { stamp: *stamp, digest: identity.digest(), owner: owner.clone(), grants: grants.clone() };
                 self.acls = Some(match self.acls.take() {
                     None => (new.clone(), new),
                     Some((first, last)) if new.rank() < first.rank() => (new, last),

@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use super::judge::{Judgement, judge_both};
 use super::{SessionSet, conflicting};
-use crate::{Digest, Encoded, Error, ErrorKind, Expect, Message, Record, Result, Source, Stamp, WriteOptions, Written};
+use crate::{
+    Encoded, Error, ErrorKind, Expect, Identity, Message, Record, Result, Source, Stamp, WriteOptions, Written,
+};
 
 /// What a write comes to: made by [`SessionSet::plan`], stored by the medium, then [committed](SessionSet::commit).
 #[derive(Clone, Debug)]
@@ -21,13 +23,13 @@ pub struct Planned {
     /// The record, without what is dead or superseded in it.
     pub record: Record,
     encoded: OnceLock<Encoded>,
-    digest: OnceLock<Digest>,
+    identity: OnceLock<Identity>,
 }
 
 /// Both are made when they are asked for: they cost more than all else here, and a new message needs neither.
 impl Planned {
     pub(super) fn new(record: Record) -> Self {
-        Self { record, encoded: OnceLock::new(), digest: OnceLock::new() }
+        Self { record, encoded: OnceLock::new(), identity: OnceLock::new() }
     }
 
     /// The canonical encoding of the record.
@@ -35,9 +37,9 @@ impl Planned {
         self.encoded.get_or_init(|| self.record.encode())
     }
 
-    /// The digest of the canonical encoding.
-    pub fn digest(&self) -> Digest {
-        *self.digest.get_or_init(|| self.encoded().digest())
+    /// What tells the record from others.
+    pub fn identity(&self) -> Identity {
+        *self.identity.get_or_init(|| Identity::of(&self.record, self.encoded().digest()))
     }
 }
 
@@ -76,7 +78,7 @@ impl<B> SessionSet<B> {
                         conflict.get_or_insert(record.stamp());
                     }
                     if !distinct {
-                        batch.apply(&planned.record, planned.digest(), |_| ());
+                        batch.apply(&planned.record, planned.identity(), |_| ());
                     }
                     plan.store.push(planned);
                 }
@@ -96,7 +98,7 @@ impl<B> SessionSet<B> {
     /// [`Plan::store`].
     pub fn commit(&mut self, plan: &Plan, mut body: impl FnMut(usize, &Message) -> B) -> Written {
         for (index, planned) in plan.store.iter().enumerate() {
-            self.apply(&planned.record, planned.digest(), |message| body(index, message));
+            self.apply(&planned.record, planned.identity(), |message| body(index, message));
         }
         plan.written().with_version(self.version).with_cleared(self.cleared.map(|cleared| cleared.through))
     }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::{Acl, Cleared, SessionSet, Variants, conflicting};
-use crate::{Digest, Message, MessageQuery, Metadata, Order, Record, Result, Session, SessionId, Stamp, page_size};
+use crate::{Identity, Message, MessageQuery, Metadata, Order, Record, Result, Session, SessionId, Stamp, page_size};
 
 impl Acl {
     fn record(&self) -> Record {
@@ -18,11 +18,11 @@ impl Acl {
 impl<B> SessionSet<B> {
     /// What a stored record still says, for reading a log of records: `None` if nothing; a clear that has absorbed it
     /// if it was absorbed.
-    pub fn canonical(&self, record: &Record, digest: &Digest) -> Option<Record> {
+    pub fn canonical(&self, record: &Record, identity: &Identity) -> Option<Record> {
         match record {
             Record::Message(message) => {
                 let known = self.messages.get(&message.id)?;
-                known.contains(digest).then(|| record.clone())
+                known.contains(identity).then(|| record.clone())
             }
             Record::Session { stamp, set } => {
                 let current: BTreeMap<_, _> = set
@@ -36,7 +36,7 @@ impl<B> SessionSet<B> {
             }
             Record::Acl { stamp, .. } => {
                 let (first, last) = self.acls.as_ref()?;
-                let rank = (*stamp, *digest);
+                let rank = (*stamp, identity.digest());
                 (rank == first.rank() || rank == last.rank()).then(|| record.clone())
             }
             Record::Deleted { id, .. } if self.covers(*id) => self.cleared_record(),

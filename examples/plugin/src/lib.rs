@@ -49,7 +49,7 @@ impl Journal {
 #[deny(clippy::missing_trait_methods)]
 impl Backend for Journal {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().atomic_batch(Yes).compare_and_append(Yes).detects_conflict(Yes).durable(Yes)
+        Capabilities::default().atomic_batch(Yes).compare_and_append(Yes).detects_conflict(Yes).sealed(Yes).durable(Yes)
     }
     async fn prepare(&self, cx: &Context, mode: Prepare) -> Result<Capabilities> {
         let (mut state, mut new) = (self.state(cx, false)?, State::default());
@@ -70,7 +70,7 @@ impl Backend for Journal {
         for (index, line) in whole.lines().enumerate().skip(1) {
             let (key, updated, records) = parse(line).ok_or_else(|| corrupted(index + 1))?;
             let (set, last) = new.sessions.entry(key).or_insert_with(|| (SessionSet::new(), updated));
-            records.iter().for_each(|record| set.replay(record, record.encode().digest(), Message::clone));
+            records.iter().for_each(|record| set.replay(record, record.identity(), Message::clone));
             *last = updated;
         }
         if mode != Prepare::Check {

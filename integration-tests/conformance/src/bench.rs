@@ -260,7 +260,7 @@ impl Place {
         let (records, _) = self.changes(None, None).await?;
         let set = fold(&records);
         for record in &records {
-            let canonical = set.canonical(record, &record.encode().digest());
+            let canonical = set.canonical(record, &record.identity());
             ensure!(canonical.as_ref() == Some(record), "`records` gave what is dead or superseded: {record:?}");
         }
         Ok(set)
@@ -281,7 +281,7 @@ pub(crate) fn joined<T>(result: Result<T, tokio::task::JoinError>) -> Verdict<T>
 pub(crate) fn fold(records: &[Record]) -> SessionSet<Message> {
     let mut set = SessionSet::new();
     for record in records {
-        set.replay(record, record.encode().digest(), Message::clone);
+        set.replay(record, record.identity(), Message::clone);
     }
     set
 }

@@ -1,19 +1,23 @@
 //! Random records over a small range of stamps, so that they meet: delete, clear, supersede and repeat each other.
 
-use craftx_core::{Grant, Message, Record, Role};
+use craftx_core::{Capabilities, Grant, Message, Record, Role};
 use serde_json::{Value, json};
 
 use crate::random::Random;
-use crate::records::{at, cleared, deleted};
+use crate::records::{at, cleared, deleted, sealed};
 
 /// Stamps are taken from `1..=SPAN`; those of tombstones lie above what they cover.
 pub(crate) const SPAN: u64 = 40;
 
-/// A random record. Everything but the variant of a message follows from kind and stamp, so that without a variant
-/// no two records are in conflict.
-pub(crate) fn record(random: &mut Random, variant: u64) -> Record {
+/// A random record. Everything but the variant of a message and the generation of its ciphertext follows from kind and
+/// stamp, so that without a variant no two records are in conflict. Ciphertexts are only for those who claim `sealed`.
+pub(crate) fn record(can: &Capabilities, random: &mut Random, variant: u64) -> Record {
     let n = 1 + random.below(SPAN);
     match random.below(100) {
+        0..55 if can.sealed.is_yes() && n % 6 == 1 => {
+            let generation = random.below(3) as u32;
+            sealed(n, generation, &variant.to_string(), &format!("{variant} {generation} {}", random.below(2)))
+        }
         0..55 => message(n, variant),
         55..70 => session(n),
         70..76 => acl(n),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use craftx_core::{Content, Grant, Message, Record, Role, Stamp};
+use craftx_core::{Content, Grant, Message, Record, Role, Sealed, Stamp};
 use serde_json::Value;
 
 /// In the past of every clock, so that no layer takes the stamps of the checks for the future.
@@ -21,6 +21,12 @@ pub(crate) fn text(n: u64, text: impl Into<String>) -> Record {
 /// A message with any content at `n`.
 pub(crate) fn content(n: u64, content: impl Into<Content>) -> Record {
     Record::Message(Message::new(at(n), Role::Assistant, content))
+}
+
+/// A ciphertext of the message of the user at `n`.
+pub(crate) fn sealed(n: u64, generation: u32, digest: &str, envelope: &str) -> Record {
+    let message = Message::new(at(n), Role::User, Content::Absent);
+    Record::Message(message.with_sealed(Sealed::new(generation, digest, envelope)))
 }
 
 /// Messages at `n`, `n + 1`, … whose texts are their numbers.

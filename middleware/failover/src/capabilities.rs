@@ -80,6 +80,7 @@ fn combined(one: Capabilities, other: Capabilities, meet: fn(Support, Support) -
     all.atomic_batch = meet(one.atomic_batch, other.atomic_batch);
     all.compare_and_append = meet(one.compare_and_append, other.compare_and_append);
     all.detects_conflict = meet(one.detects_conflict, other.detects_conflict);
+    all.sealed = meet(one.sealed, other.sealed);
     all.recent_first = meet(one.recent_first, other.recent_first);
     all.metadata_filter = meet(one.metadata_filter, other.metadata_filter);
     all.scope = meet(one.scope, other.scope);

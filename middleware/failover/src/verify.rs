@@ -178,7 +178,7 @@ impl Inner {
             let changes = self.call(leg, cx, Operation::Records, read).await?;
             for record in &changes.items {
                 let digest = record.encode().digest();
-                set.replay(record, digest, |_: &Message| digest);
+                set.replay(record, record.identity(), |_: &Message| digest);
             }
             if changes.done {
                 break;

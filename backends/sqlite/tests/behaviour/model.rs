@@ -84,7 +84,7 @@ pub(crate) fn set(store: &dyn Backend, cx: &Context, session: &SessionId) -> Vec
     loop {
         let changes = run(store.records(cx, session, from.as_ref(), Some(2))).unwrap();
         for record in &changes.items {
-            set.replay(record, record.encode().digest(), Message::clone);
+            set.replay(record, record.identity(), Message::clone);
         }
         given.extend(changes.items);
         from = Some(changes.next);

@@ -61,8 +61,8 @@ async fn union_law(bench: Bench) -> Verdict {
 }
 
 /// Writes of a few records, split, permuted and repeated over several stores.
-fn split_writes(_: &Bench, random: &mut Random) -> Vec<Step> {
-    let records: Vec<_> = (0..1 + random.below(9)).map(|_| generate::record(random, 0)).collect();
+fn split_writes(bench: &Bench, random: &mut Random) -> Vec<Step> {
+    let records: Vec<_> = (0..1 + random.below(9)).map(|_| generate::record(&bench.capabilities, random, 0)).collect();
     let mut steps = Vec::new();
     for _ in 0..1 + random.below(5) {
         let batch = (0..1 + random.below(3)).filter_map(|_| random.pick(&records).cloned()).collect();
@@ -107,7 +107,9 @@ async fn merged(bench: Arc<Bench>, case: u64, steps: Vec<Step>, mut random: Rand
 async fn order_law(bench: Bench) -> Verdict {
     let cases = bench.cases / 4;
     let property = Property {
-        make: |_, random| (0..1 + random.below(12)).map(|_| generate::record(random, 0)).collect(),
+        make: |bench: &Bench, random| {
+            (0..1 + random.below(12)).map(|_| generate::record(&bench.capabilities, random, 0)).collect()
+        },
         holds: |bench, case, records, random| Box::pin(in_any_order(bench, case, records, random)),
     };
     property.check(bench, cases).await
@@ -132,9 +134,9 @@ async fn in_any_order(bench: Arc<Bench>, case: u64, records: Vec<Record>, mut ra
 async fn conflict_law(bench: Bench) -> Verdict {
     let cases = bench.cases / 4;
     let property = Property {
-        make: |_, random| {
+        make: |bench: &Bench, random| {
             let variants: Vec<_> = (0..1 + random.below(10)).map(|_| random.below(3)).collect();
-            variants.into_iter().map(|variant| generate::record(random, variant)).collect()
+            variants.into_iter().map(|variant| generate::record(&bench.capabilities, random, variant)).collect()
         },
         holds: |bench, case, records, random| Box::pin(in_conflict(bench, case, records, random)),
     };

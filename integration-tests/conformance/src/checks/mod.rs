@@ -11,6 +11,7 @@ mod model;
 mod names;
 mod reading;
 mod replication;
+mod sealed;
 mod search;
 mod sessions;
 mod tenants;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Check> {
         tenants::CHECKS,
         replication::CHECKS,
         expectations::CHECKS,
+        sealed::CHECKS,
         search::CHECKS,
         life_cycle::CHECKS,
         deadline::CHECKS,

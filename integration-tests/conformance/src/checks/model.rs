@@ -67,7 +67,7 @@ fn write(bench: &Bench, random: &mut Random, session: usize) -> Op {
     let records = (0..size)
         .map(|_| {
             let variant = u64::from(may_conflict && random.percent(20));
-            generate::record(random, variant)
+            generate::record(can, random, variant)
         })
         .collect();
     let expect = match random.below(10) {

@@ -101,6 +101,13 @@ impl Handle {
             }
             other => other,
         };
+        if let Some(sealed) = &mut message.sealed {
+            match self.bug {
+                Bug::TakesARenewedCiphertextForAnotherContent => sealed.digest.push_str(&sealed.generation.to_string()),
+                Bug::KeepsTheOlderCiphertext => sealed.generation = 0,
+                _ => {}
+            }
+        }
         if self.bug == Bug::SortsKeys {
             let mut members: Vec<_> = std::mem::take(&mut message.metadata).into_iter().collect();
             members.sort_by(|a, b| a.0.cmp(&b.0));

@@ -52,6 +52,8 @@ pub(crate) enum Bug {
     ForgetsClearedForLateMessages,
     LastArrivalWinsKeys,
     PicksAWinner,
+    TakesARenewedCiphertextForAnotherContent,
+    KeepsTheOlderCiphertext,
     MiscountsWhatIsKnown,
     LowersTheVersion,
     PurgesTooMuch,

@@ -26,7 +26,7 @@ struct Entry {
 pub(crate) fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> SessionSet<Message> {
     let mut set = SessionSet::new();
     for record in records {
-        set.replay(record, record.encode().digest(), Message::clone);
+        set.replay(record, record.identity(), Message::clone);
     }
     set
 }
