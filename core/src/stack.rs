@@ -71,6 +71,15 @@ impl Stack {
         base.downcast_ref()
     }
 
+    /// The outermost backend of this type, among all that the layers make of each other: the handle of a layer.
+    pub fn find<B: Backend>(&self) -> Option<&B> {
+        let inner = self.layers.iter().map(|level| &level.inner);
+        std::iter::once(&self.top).chain(inner).find_map(|backend| {
+            let backend: &dyn Any = &**backend;
+            backend.downcast_ref()
+        })
+    }
+
     /// What the stack can do, as far as is known before it is prepared.
     pub fn capabilities(&self) -> Capabilities {
         self.top.capabilities()

@@ -169,9 +169,7 @@ impl Keys {
                     true => "the data key was destroyed, or is not in the key store",
                     false => "the data key is not in the key store",
                 };
-                Error::new(ErrorKind::KeyUnavailable, why)
-                    .with("session", format!("{session:?}"))
-                    .with("data_key", id)
+                Error::new(ErrorKind::KeyUnavailable, why).with("session", format!("{session:?}")).with("data_key", id)
             }
         })
     }

@@ -1,16 +1,30 @@
 #![doc = include_str!("../README.md")]
 
+mod backend;
+mod cache;
+mod config;
 mod crypto;
 mod data_key;
 mod envelope;
+mod every;
 mod key;
 mod keyring;
 mod keyring_file;
+mod keys;
+mod layer;
+mod open;
 mod payload;
 mod place;
 mod provider;
+mod seal;
+mod sealed_value;
+mod session_keys;
+mod verify;
+mod wrap;
 
+pub use config::EncryptConfig;
 pub use key::KeyMaterial;
 pub use keyring::Keyring;
 pub use keyring_file::KeyringFile;
+pub use layer::{Encrypt, Encrypted};
 pub use provider::{KeyContext, KeyInfo, KeyProvider, KeyState, Wrapped};

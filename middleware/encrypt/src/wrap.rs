@@ -59,7 +59,8 @@ impl Wrap {
         };
         let body = message.content.clone().into_value().filter(|_| message.role.as_str() == ROLE).ok_or_else(wrong)?;
         if let Some(version) = body.get("v").and_then(serde_json::Value::as_u64).filter(|v| *v != u64::from(VERSION)) {
-            let error = Error::new(ErrorKind::SchemaTooNew, "a wrapped key has a version that this release does not know");
+            let error =
+                Error::new(ErrorKind::SchemaTooNew, "a wrapped key has a version that this release does not know");
             return Err(error.with("version", version));
         }
         let body: Body = serde_json::from_value(body).map_err(|_| wrong())?;

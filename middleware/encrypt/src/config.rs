@@ -1,0 +1,66 @@
+//! How the layer encrypts.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How the layer encrypts.
+///
+/// ```
+/// use craftx_encrypt::EncryptConfig;
+/// let config = EncryptConfig::default().pad(true).cache_ms(1_000);
+/// assert_eq!(config.cache_sessions, 1_000);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct EncryptConfig {
+    /// Whether sizes are padded, so that a ciphertext tells less of how long its plaintext is. Adds 12 % at most.
+    /// Default: no.
+    pub pad: bool,
+    /// Whether roles are encrypted too; every message then looks like one of the role `sealed`. Default: no.
+    pub seal_roles: bool,
+    /// Of how many sessions unwrapped keys are kept in memory. Default: 1,000.
+    pub cache_sessions: usize,
+    /// For how long they are kept, in milliseconds: so long after a session was shredded or a key destroyed by another
+    /// process, this one may still read. Default: 5,000.
+    pub cache_ms: u64,
+}
+
+impl Default for EncryptConfig {
+    fn default() -> Self {
+        Self { pad: false, seal_roles: false, cache_sessions: 1_000, cache_ms: 5_000 }
+    }
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+        impl EncryptConfig {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $name(mut self, $name: $type) -> Self {
+                    self.$name = $name;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+setters! {
+    /// Sets whether sizes are padded.
+    pad: bool,
+    /// Sets whether roles are encrypted too.
+    seal_roles: bool,
+    /// Sets of how many sessions unwrapped keys are kept in memory.
+    cache_sessions: usize,
+    /// Sets for how long they are kept, in milliseconds.
+    cache_ms: u64,
+}
+
+impl EncryptConfig {
+    pub(crate) fn cache(&self) -> Duration {
+        Duration::from_millis(self.cache_ms)
+    }
+}
