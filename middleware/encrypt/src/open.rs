@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use craftx_core::{Context, Error, ErrorKind, Message, Metadata, Record, Result, Session, SessionId, Stamp};
+use craftx_core::{Context, Error, ErrorKind, Message, Metadata, Record, Result, Sealed, Session, SessionId, Stamp};
 use serde_json::Value;
 
 use crate::data_key::DataKey;
@@ -36,10 +36,7 @@ impl<'a> Opener<'a> {
     }
 
     async fn open_message(&mut self, message: Message) -> Result<Message> {
-        let sealed = match &message.sealed {
-            Some(sealed) if message.content.is_absent() && message.metadata.is_empty() => sealed,
-            _ => return Err(Error::new(ErrorKind::NotEncrypted, "there is plaintext where ciphertext must be")),
-        };
+        let sealed = sealed(&message)?;
         let field = Field::Message(&message);
         let bytes = self.open(field, sealed.generation, &sealed.digest, &sealed.envelope).await?;
         let payload = payload::read(&bytes)?;
@@ -123,6 +120,22 @@ impl<'a> Opener<'a> {
             Some(_) => error,
             None => error.with("session", format!("{:?}", self.session)),
         }
+    }
+}
+
+/// The data key that sealed a message.
+///
+/// # Errors
+/// [`ErrorKind::NotEncrypted`] for a plaintext, [`ErrorKind::Tampered`] for what is no envelope.
+pub(crate) fn key_of_message(message: &Message) -> Result<Stamp> {
+    let key = sealed(message).and_then(|sealed| Ok(envelope::read(&sealed.envelope)?.key));
+    key.map_err(|error| error.with("id", message.id))
+}
+
+fn sealed(message: &Message) -> Result<&Sealed> {
+    match &message.sealed {
+        Some(sealed) if message.content.is_absent() && message.metadata.is_empty() => Ok(sealed),
+        _ => Err(Error::new(ErrorKind::NotEncrypted, "there is plaintext where ciphertext must be")),
     }
 }
 

@@ -95,16 +95,25 @@ impl Sealing<'_> {
     }
 
     fn message(&self, message: &Message) -> Result<Message> {
-        let config = &self.layer.shared.config;
-        let (shown, hidden) = match config.seal_roles {
-            true => (Role::new(ROLE)?, Some(&message.role)),
-            false => (message.role.clone(), None),
-        };
-        let mut outside = Message::new(message.id, shown, craftx_core::Content::Absent);
+        match self.layer.shared.config.seal_roles {
+            true => self.shown_as(&Role::new(ROLE)?, Some(&message.role), message),
+            false => self.shown_as(&message.role, None, message),
+        }
+    }
+
+    /// Seals what another ciphertext says, with the same role in sight, or it would not be the same record.
+    pub(crate) fn message_like(&self, sealed: &Message, message: &Message) -> Result<Message> {
+        let hidden = Some(&message.role).filter(|role| **role != sealed.role);
+        self.shown_as(&sealed.role, hidden, message)
+    }
+
+    fn shown_as(&self, shown: &Role, hidden: Option<&Role>, message: &Message) -> Result<Message> {
+        let mut outside = Message::new(message.id, shown.clone(), craftx_core::Content::Absent);
         outside.parent = message.parent;
         outside.created_at.clone_from(&message.created_at);
         let payload = payload::of_message(message, hidden);
-        let sealed = self.key.seal(&self.place(Field::Message(&outside)), payload, config.pad)?;
+        let pad = self.layer.shared.config.pad;
+        let sealed = self.key.seal(&self.place(Field::Message(&outside)), payload, pad)?;
         Ok(outside.with_sealed(Sealed::new(self.key.generation, sealed.digest, sealed.envelope)))
     }
 
@@ -119,7 +128,7 @@ impl Sealing<'_> {
         set.iter().map(seal).collect()
     }
 
-    fn value(&self, stamp: Stamp, key: &str, value: &Value) -> Result<Value> {
+    pub(crate) fn value(&self, stamp: Stamp, key: &str, value: &Value) -> Result<Value> {
         let place = self.place(Field::Value { stamp, key });
         let sealed = self.key.seal(&place, payload::of_value(value), self.layer.shared.config.pad)?;
         Ok(sealed_value::write(self.key.generation, stamp, &sealed))

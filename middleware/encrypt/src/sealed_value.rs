@@ -8,6 +8,7 @@ use craftx_core::{Error, ErrorKind, Result, Stamp};
 use serde_json::Value;
 
 use crate::data_key::SealedText;
+use crate::envelope;
 
 /// The name of the member.
 pub(crate) const MEMBER: &str = "craftx.sealed";
@@ -40,6 +41,14 @@ pub(crate) fn read(value: &Value) -> Result<SealedValue<'_>> {
         return Err(Error::new(ErrorKind::NotEncrypted, "there is plaintext where ciphertext must be"));
     }
     text(value).and_then(parse).ok_or_else(|| Error::new(ErrorKind::Tampered, "this is no sealed value"))
+}
+
+/// The data key that sealed a value.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn key(value: &Value) -> Result<Stamp> {
+    Ok(envelope::read(read(value)?.envelope)?.key)
 }
 
 fn text(value: &Value) -> Option<&str> {
