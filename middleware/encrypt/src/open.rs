@@ -30,21 +30,30 @@ impl<'a> Opener<'a> {
     /// Naming the message: [`ErrorKind::NotEncrypted`], [`ErrorKind::Tampered`], [`ErrorKind::KeyUnavailable`], and those
     /// of the key store.
     pub(crate) async fn message(&mut self, message: Message) -> Result<Message> {
+        self.message_and_role(message).await.map(|(message, _)| message)
+    }
+
+    /// The message, and whether its role was sealed too.
+    ///
+    /// # Errors
+    /// As [`Opener::message`].
+    pub(crate) async fn message_and_role(&mut self, message: Message) -> Result<(Message, bool)> {
         let id = message.id;
         let opened = self.open_message(message).await;
         opened.map_err(|error| self.named(error).with("id", id))
     }
 
-    async fn open_message(&mut self, message: Message) -> Result<Message> {
+    async fn open_message(&mut self, message: Message) -> Result<(Message, bool)> {
         let sealed = sealed(&message)?;
         let field = Field::Message(&message);
         let bytes = self.open(field, sealed.generation, &sealed.digest, &sealed.envelope).await?;
         let payload = payload::read(&bytes)?;
+        let hidden = payload.role.is_some();
         let mut opened = Message::new(message.id, payload.role.unwrap_or(message.role), payload.content);
         opened.parent = message.parent;
         opened.created_at = message.created_at;
         opened.metadata = payload.metadata;
-        Ok(opened)
+        Ok((opened, hidden))
     }
 
     /// # Errors
@@ -65,7 +74,7 @@ impl<'a> Opener<'a> {
             Ok(payload::read(&bytes)?.content.into_value().unwrap_or_default())
         };
         let opened = opened.await;
-        opened.map_err(|error: Error| self.named(error).with("metadata_key", format!("{key:?}")))
+        opened.map_err(|error: Error| self.named(error).with("metadata_key", format_args!("`{}`", key.escape_debug())))
     }
 
     /// # Errors

@@ -160,9 +160,10 @@ impl Encrypted {
         match record {
             Record::Message(message) => {
                 let Some(key) = target(key_of_message(&message)?) else { return Ok(None) };
-                // What is bound to the ciphertext must stay: the role as it is shown.
-                let opened = opener.message(message.clone()).await?;
-                sealing(key).message_like(&message, &opened).map(|message| Some(Record::Message(message)))
+                // What is in sight must stay as it is, or this would not be the same record.
+                let (opened, hidden) = opener.message_and_role(message.clone()).await?;
+                let hidden = hidden.then_some(&opened.role);
+                sealing(key).shown_as(&message.role, hidden, &opened).map(|message| Some(Record::Message(message)))
             }
             Record::Session { stamp, set } => {
                 let mut renewed = BTreeMap::new();

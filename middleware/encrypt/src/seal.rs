@@ -101,13 +101,8 @@ impl Sealing<'_> {
         }
     }
 
-    /// Seals what another ciphertext says, with the same role in sight, or it would not be the same record.
-    pub(crate) fn message_like(&self, sealed: &Message, message: &Message) -> Result<Message> {
-        let hidden = Some(&message.role).filter(|role| **role != sealed.role);
-        self.shown_as(&sealed.role, hidden, message)
-    }
-
-    fn shown_as(&self, shown: &Role, hidden: Option<&Role>, message: &Message) -> Result<Message> {
+    /// Seals a message with this role in sight, and its own among what is sealed if there is a hidden one.
+    pub(crate) fn shown_as(&self, shown: &Role, hidden: Option<&Role>, message: &Message) -> Result<Message> {
         let mut outside = Message::new(message.id, shown.clone(), craftx_core::Content::Absent);
         outside.parent = message.parent;
         outside.created_at.clone_from(&message.created_at);
