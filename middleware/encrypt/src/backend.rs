@@ -21,6 +21,8 @@ impl Backend for Encrypted {
     async fn prepare(&self, cx: &Context, mode: Prepare) -> Result<Capabilities> {
         let keys = self.shared.keys.store.prepare(&Keys::context(cx), mode).await;
         keys.map_err(|error| error.during("prepare").with("by", "key store"))?;
+        // A keyring that cannot be read is found now, and not with the first message.
+        self.shared.keys.provider.keys(cx).await.map_err(|error| error.during("prepare"))?;
         let capabilities = self.inner.prepare(cx, mode).await?;
         self.allows(capabilities).map_err(|error| error.during("prepare"))
     }

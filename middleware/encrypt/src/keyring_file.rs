@@ -4,11 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use craftx_core::{Context, Error, ErrorKind, Result, SecretString, async_trait};
+use craftx_core::{Error, ErrorKind, Result, SecretString};
 
-use crate::key::KeyMaterial;
 use crate::keyring::Keyring;
-use crate::provider::{KeyContext, KeyInfo, KeyProvider, Wrapped};
 
 /// A keyring is small.
 const MAX_BYTES: u64 = 1 << 20;
@@ -97,49 +95,4 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 
 fn failed(what: &'static str, error: &io::Error) -> Error {
     Error::new(ErrorKind::ConfigInvalid, what).with("cause", error.kind())
-}
-
-/// A [`Keyring`] in a file, which is read each time that a key is needed: a key that is added, retired or destroyed there
-/// is so for running programs too, as soon as their caches of data keys have expired.
-///
-/// ```no_run
-/// use craftx_encrypt::KeyringFile;
-/// let keys = KeyringFile::open("keyring.json")?;
-/// # Ok::<(), craftx_core::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct KeyringFile {
-    path: PathBuf,
-}
-
-impl KeyringFile {
-    /// A provider that reads the file at `path`. It is read once now, so that a wrong one is found early.
-    ///
-    /// # Errors
-    /// As [`Keyring::read`].
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        let file = Self { path: path.into() };
-        Keyring::read(&file.path)?;
-        Ok(file)
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-#[async_trait]
-impl KeyProvider for KeyringFile {
-    async fn keys(&self, cx: &Context) -> Result<Vec<KeyInfo>> {
-        KeyProvider::keys(&Keyring::read(&self.path)?, cx).await
-    }
-
-    async fn wrap(&self, cx: &Context, of: &KeyContext<'_>, material: &KeyMaterial) -> Result<Wrapped> {
-        Keyring::read(&self.path)?.wrap(cx, of, material).await
-    }
-
-    async fn unwrap(&self, cx: &Context, of: &KeyContext<'_>, wrapped: &Wrapped) -> Result<KeyMaterial> {
-        Keyring::read(&self.path)?.unwrap(cx, of, wrapped).await
-    }
 }

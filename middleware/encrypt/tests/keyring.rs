@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use craftx_core::{Context, ErrorKind, SecretString, SessionId, Stamp, Tenant};
-use craftx_encrypt::{KeyContext, KeyMaterial, KeyProvider, KeyState, Keyring, KeyringFile, Wrapped};
+use craftx_encrypt::{KeyContext, KeyMaterial, KeyProvider, KeyState, Keyring, KeyringSource, Wrapped};
 use futures_executor::block_on;
 
 fn parse(text: &str) -> craftx_core::Result<Keyring> {
@@ -141,19 +141,19 @@ fn a_keyring_file_is_for_its_owner_alone_and_changes_are_seen() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keyring.json");
-    assert_eq!(KeyringFile::open(&path).unwrap_err().kind(), ErrorKind::ConfigInvalid);
+    assert_eq!(KeyringSource::file(&path).unwrap().read().unwrap_err().kind(), ErrorKind::ConfigInvalid);
     let mut keyring = Keyring::generate("a").unwrap();
     keyring.save(&path).unwrap();
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);
-    let provider = KeyringFile::open(&path).unwrap();
+    let provider = KeyringSource::file(&path).unwrap();
     keyring.add("b").unwrap();
     keyring.save(&path).unwrap();
     let cx = Context::system(Tenant::default());
     assert_eq!(block_on(KeyProvider::keys(&provider, &cx)).unwrap().len(), 2);
     for open in [0o640, 0o604, 0o660] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(open)).unwrap();
-        let error = KeyringFile::open(&path).unwrap_err();
+        let error = KeyringSource::file(&path).unwrap().read().unwrap_err();
         assert!(error.to_string().contains("0600"), "{error}");
         assert_eq!(error.get("mode"), Some(format!("{open:04o}").as_str()));
     }

@@ -264,3 +264,45 @@ impl Backend for Capable {
         self.inner.close(cx).await
     }
 }
+
+/// Lets so many calls of the stores that share it through, and then nobody until it is opened.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    left: AtomicI64,
+}
+
+impl Gate {
+    pub(crate) fn closing_after(calls: i64) -> Self {
+        Self { left: AtomicI64::new(calls) }
+    }
+
+    pub(crate) fn open(&self) {
+        self.left.store(i64::MAX, Ordering::SeqCst);
+    }
+
+    pub(crate) fn around(self: &Arc<Self>, store: DynBackend) -> DynBackend {
+        Arc::new(Surrounded::new(Arc::clone(self), store))
+    }
+}
+
+#[async_trait]
+impl Around for Gate {
+    async fn around<T, F, Fut>(&self, _: Operation, cx: &Context, call: F) -> Result<T>
+    where
+        T: Send,
+        F: Fn(Context) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        let mut counted = false;
+        std::future::poll_fn(|_| {
+            if !counted {
+                counted = true;
+                self.left.fetch_sub(1, Ordering::SeqCst);
+            }
+            // Whoever opens it polls again.
+            if self.left.load(Ordering::SeqCst) >= 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        call(cx.clone()).await
+    }
+}
