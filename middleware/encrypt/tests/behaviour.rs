@@ -86,7 +86,8 @@ fn the_same_text_looks_different_elsewhere() {
     let abroad = block_on(house.data.records(&other, &id("s"), None, None)).unwrap();
     envelopes.push(message(&abroad.items[0]).sealed.as_ref().unwrap().envelope.clone());
     // The header with the id of the key is the same; what follows is not.
-    let ends: std::collections::BTreeSet<_> = envelopes.iter().map(|text| text.bytes().rev().take(90).collect::<Vec<_>>()).collect();
+    let ends: std::collections::BTreeSet<_> =
+        envelopes.iter().map(|text| text.bytes().rev().take(90).collect::<Vec<_>>()).collect();
     assert_eq!(ends.len(), 5);
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct House {
     pub(crate) data: DynBackend,
     pub(crate) keys: DynBackend,
     pub(crate) store: Encrypted,
+    pub(crate) layer: Encrypt,
 }
 
 pub(crate) fn memory() -> DynBackend {
@@ -43,8 +44,9 @@ impl House {
     }
 
     pub(crate) fn over(data: DynBackend, keys: DynBackend, keyring: Arc<Keyring>, config: EncryptConfig) -> Self {
-        let store = Encrypt::new(keyring, keys.clone(), config).unwrap().over(data.clone()).unwrap();
-        Self { data, keys, store }
+        let layer = Encrypt::new(keyring, keys.clone(), config).unwrap();
+        let store = layer.over(data.clone()).unwrap();
+        Self { data, keys, store, layer }
     }
 
     /// The same stores with other keys.
