@@ -20,6 +20,8 @@ pub fn builtin() -> Registry {
     craftx_json::register(&mut registry);
     #[cfg(feature = "sqlite")]
     craftx_sqlite::register(&mut registry);
+    #[cfg(feature = "encrypt")]
+    craftx_encrypt::register(&mut registry);
     #[cfg(feature = "failover")]
     craftx_failover::register(&mut registry);
     #[cfg(feature = "retry")]
@@ -37,6 +39,7 @@ pub fn builtin() -> Registry {
 const FEATURES: &[(&str, &str)] = &[
     ("json", "json"),
     ("sqlite", "sqlite"),
+    ("encrypt", "encrypt"),
     ("hybrid", "failover"),
     ("breaker", "retry"),
     ("retry", "retry"),
@@ -47,7 +50,6 @@ const FEATURES: &[(&str, &str)] = &[
 const LATER: &[(&str, &str)] = &[
     ("access", "craftx-access"),
     ("az", "craftx-object"),
-    ("encrypt", "craftx-encrypt"),
     ("gs", "craftx-object"),
     ("observe", "craftx-observe"),
     ("postgres", "craftx-postgres"),

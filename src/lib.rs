@@ -54,6 +54,8 @@ pub use builtin::builtin;
 pub use config::{Config, Origin, ProfileInfo, Recommendation, Setting, list_profiles, recommend};
 pub use conversation::{Conversation, conversation_json};
 pub use craftx_core::*;
+#[cfg(feature = "encrypt")]
+pub use craftx_encrypt as encrypt_layer;
 #[cfg(feature = "failover")]
 pub use craftx_failover as failover;
 #[cfg(feature = "json")]

@@ -35,7 +35,7 @@ pub(crate) const TABLE: [(Exit, &str); 12] = [
     (Exit::Retryable, "busy, out of reach or too slow: the same command may succeed later"),
     (Exit::Differences, "a check ran to its end and found what is not as it should be"),
     (Exit::Partial, "some items failed, the others were done"),
-    (Exit::Key, "a key is missing or wrong"),
+    (Exit::Key, "a key is missing or wrong, or what is encrypted was changed"),
     (Exit::Schema, "the store must be migrated first, or a newer release wrote it"),
     (Exit::Locked, "another process holds the store"),
     (Exit::Interrupted, "interrupted (Ctrl-C)"),

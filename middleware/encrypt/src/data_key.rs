@@ -79,7 +79,7 @@ impl DataKey {
             let length = payload.len().saturating_sub(PREFIX);
             payload.resize(PREFIX + payload::padded(length), 0);
         }
-        let salt = self.digester.salt(&digest, payload.len());
+        let salt = self.digester.salt(&digest, payload.len().saturating_sub(PREFIX));
         let short = short(&digest);
         let header = envelope::header(self.id);
         let aad = aad(place, &header, &short);

@@ -7,6 +7,7 @@ mod crypto;
 mod data_key;
 mod envelope;
 mod every;
+mod existing;
 mod key;
 mod keyring;
 mod keyring_file;
@@ -28,6 +29,7 @@ mod verify;
 mod wrap;
 
 pub use config::EncryptConfig;
+pub use existing::Copied;
 pub use key::KeyMaterial;
 pub use keyring::Keyring;
 pub use keyring_source::KeyringSource;
