@@ -25,6 +25,7 @@ mod reads;
 mod rewrite;
 mod rounds;
 mod row;
+mod seal;
 mod search;
 mod settings;
 mod space;
@@ -41,7 +42,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 type Bench = fn(&Settings) -> Outcome<Row>;
 
 /// Every row by its name, in the order of the table.
-const BENCHES: [(&str, Bench); 21] = [
+const BENCHES: [(&str, Bench); 24] = [
     ("sqlite-one-writer", appends::one_writer),
     ("sqlite-one-writer-thread", appends::one_writer_thread),
     ("sqlite-64-writers", appends::many_writers),
@@ -61,6 +62,9 @@ const BENCHES: [(&str, Bench); 21] = [
     ("sqlite-search-append-unsynced", search::append_unsynced),
     ("sqlite-search-clear", search::clear),
     ("layers", layers::five),
+    ("encrypt-2k", seal::small_ratio),
+    ("encrypt-2k-time", seal::small_time),
+    ("encrypt-1m", seal::large),
     ("sqlite-space", space::sqlite),
     ("json-space", space::json),
 ];

@@ -33,13 +33,11 @@ fn whole_stack(folder: &Path) -> DynBackend {
 fn subject(open: fn(&Path) -> DynBackend) -> Result<Subject, Failure> {
     let folder = tempfile::tempdir()?;
     let path: PathBuf = folder.path().to_owned();
-    let (seen, again) = (path.clone(), path.clone());
     Ok(Subject::from(open(&path))
         .reopening(move || {
-            let path = again.clone();
+            let path = path.clone();
             async move { Ok(open(&path)) }
         })
-        .with_bytes(move || Ok(bytes(&seen)))
         .holding(folder))
 }
 

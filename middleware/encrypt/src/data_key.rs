@@ -71,8 +71,11 @@ impl DataKey {
     /// comes with no other text, as whatever is bound to the ciphertext is in the digest or in the key.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a payload of more than 64 GiB.
+    /// [`ErrorKind::InvalidInput`] for a payload of 4 GiB or more.
     pub(crate) fn seal(&self, place: &Place<'_>, mut payload: Vec<u8>, pad: bool) -> Result<SealedText> {
+        if u32::try_from(payload.len()).is_err() {
+            return Err(too_large());
+        }
         let place = place.bytes();
         let digest = self.digester.digest(&place, payload.get(PREFIX..).unwrap_or_default());
         if pad {
@@ -84,8 +87,8 @@ impl DataKey {
         let header = envelope::header(self.id);
         let aad = aad(place, &header, &short);
         let text = payload.get_mut(PREFIX..).unwrap_or_default();
-        let (commitment, tag) = crypto::seal(&self.data, &salt, &[INFO, &header], &aad, text)
-            .ok_or_else(|| Error::invalid("content", "is too large to be encrypted"))?;
+        let sealed = crypto::seal(&self.data, &salt, &[INFO, &header], &aad, text);
+        let (commitment, tag) = sealed.ok_or_else(too_large)?;
         let envelope = envelope::write(payload, self.id, &salt, &commitment, &tag);
         Ok(SealedText { digest: BASE64URL_NOPAD.encode(&short), envelope })
     }
@@ -107,6 +110,10 @@ impl DataKey {
         crypto::open(&self.data, &salt, &[INFO, &header], &aad, &commitment, &mut text, &tag).map_err(|_| changed())?;
         Ok(text)
     }
+}
+
+fn too_large() -> Error {
+    Error::invalid("content", "is too large to be encrypted")
 }
 
 /// What is bound to a ciphertext: where it belongs, version, suite and key, and the digest beside it. The last two have

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use craftx_core::{Compact, Context, Error, ErrorKind, Include, Problem, Record, Result, SessionId, Stamp};
+use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 
 use crate::every::{Sessions, tenants};
@@ -13,6 +14,8 @@ use crate::session_keys::SessionKeys;
 
 /// How often a session is tried again because somebody else wrote to its keys.
 const TRIES: usize = 16;
+/// So many sessions are on their way at the same time.
+const AT_ONCE: usize = 32;
 /// So many problems are told one by one.
 const TOLD: usize = 100;
 
@@ -30,6 +33,17 @@ pub struct Rotated {
     pub failed: u64,
     /// The first hundred of them.
     pub problems: Vec<Problem>,
+}
+
+impl Rotated {
+    fn add(&mut self, other: Self) {
+        self.sessions += other.sessions;
+        self.rewrapped += other.rewrapped;
+        self.removed += other.removed;
+        self.failed += other.failed;
+        let room = TOLD.saturating_sub(self.problems.len());
+        self.problems.extend(other.problems.into_iter().take(room));
+    }
 }
 
 /// What each key still protects.
@@ -93,8 +107,11 @@ impl Encrypted {
                 if page.is_empty() {
                     break;
                 }
-                for session in page {
-                    self.rotate_session(&cx, &session, &primary, &mut rotated).await?;
+                // Several at once, so that a store can sync them together.
+                let each = page.iter().map(|session| self.rotate_session(&cx, session, &primary));
+                let mut each = stream::iter(each).buffer_unordered(AT_ONCE);
+                while let Some(one) = each.next().await {
+                    rotated.add(one?);
                 }
             }
             if before != (rotated.rewrapped, rotated.removed) {
@@ -110,14 +127,7 @@ impl Encrypted {
         primary.map(|key| key.id).ok_or_else(|| Error::new(ErrorKind::KeyUnavailable, "there is no primary key"))
     }
 
-    async fn rotate_session(
-        &self,
-        cx: &Context,
-        session: &SessionId,
-        primary: &str,
-        rotated: &mut Rotated,
-    ) -> Result<()> {
-        rotated.sessions += 1;
+    async fn rotate_session(&self, cx: &Context, session: &SessionId, primary: &str) -> Result<Rotated> {
         for _ in 0..TRIES {
             let keys = self.shared.keys.read(cx, session).await?;
             let mut plan = Plan::default();
@@ -130,12 +140,8 @@ impl Encrypted {
                     Err(error) => return Err(error.with("session", format!("{session:?}"))),
                 }
             }
-            rotated.rewrapped += plan.rewrapped;
-            rotated.removed += plan.removed;
-            rotated.failed += plan.problems.len() as u64;
-            let room = TOLD.saturating_sub(rotated.problems.len());
-            rotated.problems.extend(plan.problems.into_iter().take(room));
-            return Ok(());
+            let Plan { rewrapped, removed, problems, .. } = plan;
+            return Ok(Rotated { sessions: 1, rewrapped, removed, failed: problems.len() as u64, problems });
         }
         let error = Error::new(ErrorKind::Unavailable, "the keys were changed by others all the time");
         Err(error.with("session", format!("{session:?}")))

@@ -19,6 +19,23 @@ use crate::sealed_value::{self, MEMBER};
 const ROLE: &str = "sealed";
 
 impl Encrypted {
+    /// The records as they would stand in the store, without writing them. The key is made if there is none.
+    ///
+    /// # Errors
+    /// As those of writing, before anything is written.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    pub async fn seal(&self, cx: &Context, session: &SessionId, records: &[Record]) -> Result<Vec<Record>> {
+        let seal = async {
+            records.iter().try_for_each(refuse_ciphertext)?;
+            let (_, key) = self.shared.keys.to_write(cx, session).await?;
+            let sealing = Sealing { layer: self, cx, session, key };
+            records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()
+        };
+        seal.await.map_err(|error: Error| error.during("seal"))
+    }
+
     /// Encrypts the records and writes them.
     pub(crate) async fn seal_and_write(
         &self,

@@ -301,3 +301,16 @@ fn only_the_system_rotates_renews_and_shreds() {
         assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
     }
 }
+
+#[test]
+fn a_record_whose_ciphertext_is_too_large_is_refused() {
+    let small = Stack::builder("memory", memory());
+    let limits: craftx_core::Limits = serde_json::from_value(json!({ "max_record_bytes": 4_000 })).unwrap();
+    let small = small.layer(craftx_core::Validate::new(limits)).build().unwrap().backend().clone();
+    let house = House::over(small, memory(), keyring("a"), EncryptConfig::default());
+    assert_eq!(house.store.capabilities().max_record_bytes, None);
+    write(&house.store, "s", &[said(1, "a".repeat(2_000))]).unwrap();
+    let error = write(&house.store, "s", &[said(2, "a".repeat(3_500))]).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidInput, Outcome::NotApplied));
+    assert_eq!(load(&house.store, "s").unwrap().len(), 1);
+}
