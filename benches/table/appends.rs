@@ -14,7 +14,7 @@ use crate::{Outcome, messages};
 
 /// How many appends make a round where one waits for the disk alone: few, so that a disk that is busy for a while meets both
 /// sides, and what it does to a few rounds moves no median.
-const FEW: usize = 4;
+pub(crate) const FEW: usize = 4;
 
 /// An empty store of craftx, and another one that is written by hand.
 fn sqlite_and_raw(folder: &std::path::Path) -> Outcome<(Storage, Raw)> {
@@ -60,7 +60,7 @@ fn one_against(settings: &Settings, how: &str, by_hand: impl FnOnce(Raw, i64) ->
     })
 }
 
-async fn append(storage: &Storage, session: &str, begin: usize, count: usize) -> Outcome<()> {
+pub(crate) async fn append(storage: &Storage, session: &str, begin: usize, count: usize) -> Outcome<()> {
     for n in begin..begin + count {
         storage.append(session, messages::new_message(n)).await?;
     }

@@ -17,6 +17,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "benches")]
 
 mod appends;
+mod failover;
 mod import;
 mod layers;
 mod messages;
@@ -42,7 +43,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 type Bench = fn(&Settings) -> Outcome<Row>;
 
 /// Every row by its name, in the order of the table.
-const BENCHES: [(&str, Bench); 24] = [
+const BENCHES: [(&str, Bench); 29] = [
     ("sqlite-one-writer", appends::one_writer),
     ("sqlite-one-writer-thread", appends::one_writer_thread),
     ("sqlite-64-writers", appends::many_writers),
@@ -62,6 +63,11 @@ const BENCHES: [(&str, Bench); 24] = [
     ("sqlite-search-append-unsynced", search::append_unsynced),
     ("sqlite-search-clear", search::clear),
     ("layers", layers::five),
+    ("failover-async", failover::mirrored_later),
+    ("failover-sync", failover::mirrored_at_once),
+    ("failover-sync-shared", failover::mirrored_in_turn),
+    ("failover-heal", failover::heal_long),
+    ("failover-heal-short", failover::heal_short),
     ("encrypt-2k", seal::small_ratio),
     ("encrypt-2k-time", seal::small_time),
     ("encrypt-1m", seal::large),

@@ -12,12 +12,14 @@ pub(crate) enum Value {
     Micros(f64),
     /// Mebibytes.
     MiB(f64),
+    /// How many in a second.
+    PerSecond(f64),
 }
 
 impl Value {
     fn number(self) -> f64 {
         match self {
-            Self::Times(number) | Self::Micros(number) | Self::MiB(number) => number,
+            Self::Times(number) | Self::Micros(number) | Self::MiB(number) | Self::PerSecond(number) => number,
         }
     }
 }
@@ -28,6 +30,7 @@ impl fmt::Display for Value {
             Self::Times(number) => write!(f, "{number:.2} x"),
             Self::Micros(number) => write!(f, "{number:.2} µs"),
             Self::MiB(number) => write!(f, "{number:.0} MiB"),
+            Self::PerSecond(number) => write!(f, "{number:.0} /s"),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::call::{Deadline, Waited, answer, closed, late};
 use crate::config::SqliteConfig;
 use crate::error::Sql;
 use crate::open::{self, Opened};
+use crate::place::{Place, moved};
 use crate::readers::Readers;
 use crate::row::SessionRow;
 use crate::wal::Wal;
@@ -44,6 +45,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Store {
     id: Uuid,
+    place: Arc<Place>,
     /// Whether the store kept an index when it was opened.
     searchable: bool,
     pub(crate) writer: Writer,
@@ -83,10 +85,12 @@ impl Sqlite {
         }
         let opened = self.open_on_a_thread(cx, mode).await?;
         let Some(opened) = opened else { return Ok(()) };
+        let place = Arc::new(opened.place);
         let store = Store {
             id: opened.id,
+            place: Arc::clone(&place),
             searchable: opened.searchable,
-            writer: Writer::start(opened.writer, self.path.clone(), self.config.max_wal_bytes)?,
+            writer: Writer::start(opened.writer, place, self.path.clone(), self.config.max_wal_bytes)?,
             readers: Readers::start(opened.readers)?,
         };
         match &mut *self.state() {
@@ -127,9 +131,16 @@ impl Sqlite {
         &self,
         cx: &Context,
         operation: &'static str,
-        read: impl FnMut(&rusqlite::Connection) -> Sql<T> + Send + 'static,
+        mut read: impl FnMut(&rusqlite::Connection) -> Sql<T> + Send + 'static,
     ) -> Result<T> {
         let store = self.store(cx).map_err(|error| error.during(operation))?;
+        let place = Arc::clone(&store.place);
+        let read = move |conn: &rusqlite::Connection| {
+            if place.has_moved() {
+                return Err(moved().into());
+            }
+            read(conn)
+        };
         store.readers.run(Deadline::of(cx), read).await.map_err(|error| error.during(operation))
     }
 }

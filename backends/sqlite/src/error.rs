@@ -4,6 +4,8 @@ use craftx_core::{Error, ErrorKind};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use crate::place::MOVED;
+
 /// What can go wrong inside of a transaction: SQLite fails, or the union refuses.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -72,7 +74,7 @@ pub(crate) fn storage(error: rusqlite::Error) -> Error {
         (ErrorCode::ConstraintViolation, _) => (ErrorKind::Corrupted, "the database contradicts itself"),
         (ErrorCode::OperationInterrupted, _) => (ErrorKind::Timeout, "the deadline has passed"),
         (ErrorCode::CannotOpen, _) => (ErrorKind::Unavailable, "the database file cannot be opened"),
-        (_, ffi::SQLITE_READONLY_DBMOVED) => (ErrorKind::Unavailable, "the database file was moved or deleted"),
+        (_, ffi::SQLITE_READONLY_DBMOVED) => (ErrorKind::Unavailable, MOVED),
         (ErrorCode::PermissionDenied | ErrorCode::ReadOnly, _) => {
             (ErrorKind::PermissionDenied, "the database file may not be written")
         }

@@ -44,6 +44,7 @@ mod index;
 mod list;
 mod load;
 mod open;
+mod place;
 mod queue;
 mod readers;
 mod row;

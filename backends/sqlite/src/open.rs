@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::call::Deadline;
 use crate::config::SqliteConfig;
 use crate::error::{Fault, Sql, storage};
+use crate::place::Place;
 use crate::{index, schema};
 
 /// Earlier releases of SQLite can corrupt a write-ahead log when it is reset.
@@ -24,6 +25,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// The file with its connections set up.
 pub(crate) struct Opened {
     pub(crate) id: Uuid,
+    pub(crate) place: Place,
     /// Whether the store keeps an index for searching.
     pub(crate) searchable: bool,
     pub(crate) writer: Connection,
@@ -257,7 +259,7 @@ fn connect(path: &Path, config: &SqliteConfig, migrate: bool) -> Sql<Opened> {
     if config.durability == Durability::PowerLoss {
         sync_names(path)?;
     }
-    Ok(Opened { id, searchable, writer, readers })
+    Ok(Opened { id, place: Place::of(path), searchable, writer, readers })
 }
 
 /// Brings the names of the database and of its log to the disk. The log stays until the last connection is closed.

@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use crate::apply::{self, Position};
 use crate::call::late;
 use crate::error::{is_busy, is_failed_sync, storage};
+use crate::place::{Place, moved};
 use crate::queue::Queue;
 use crate::wal::Wal;
 use crate::writer::{Batch, Job, State, gone, locked_out};
@@ -21,6 +22,7 @@ const MAX_GROUP: usize = 256;
 /// What runs on the thread.
 pub(crate) struct Worker {
     conn: Connection,
+    place: Arc<Place>,
     queue: Arc<Queue<Job>>,
     state: Arc<State>,
     wal: Wal,
@@ -39,8 +41,14 @@ enum Attempt {
 }
 
 impl Worker {
-    pub(crate) fn new(conn: Connection, queue: Arc<Queue<Job>>, state: Arc<State>, wal: Wal) -> Self {
-        Self { conn, queue, state, wal, poisoned: false, full: false }
+    pub(crate) fn new(
+        conn: Connection,
+        place: Arc<Place>,
+        queue: Arc<Queue<Job>>,
+        state: Arc<State>,
+        wal: Wal,
+    ) -> Self {
+        Self { conn, place, queue, state, wal, poisoned: false, full: false }
     }
 
     /// Works until the queue is closed and empty.
@@ -49,7 +57,10 @@ impl Worker {
         while let Some(job) = self.queue.pop() {
             match job {
                 Job::Task(task) => {
-                    let conn = if self.is_poisoned() { Err(Refusal::Poisoned.error()) } else { Ok(&mut self.conn) };
+                    let conn = match self.is_itself() {
+                        Err(refusal) => Err(refusal.error()),
+                        Ok(()) => Ok(&mut self.conn),
+                    };
                     self.poisoned |= task(conn);
                 }
                 Job::Write(batch) => {
@@ -124,9 +135,15 @@ impl Worker {
 
     fn may_write(&mut self) -> std::result::Result<(), Refusal> {
         let too_large = self.wal.is_too_large(&self.conn);
-        match (self.is_poisoned(), too_large) {
+        self.is_itself()?;
+        if too_large { Err(Refusal::Wal(self.wal.max())) } else { Ok(()) }
+    }
+
+    /// Whether what is on the disk is what SQLite takes it for.
+    fn is_itself(&self) -> std::result::Result<(), Refusal> {
+        match (self.is_poisoned(), self.place.has_moved()) {
             (true, _) => Err(Refusal::Poisoned),
-            (false, true) => Err(Refusal::Wal(self.wal.max())),
+            (false, true) => Err(Refusal::Moved),
             (false, false) => Ok(()),
         }
     }
@@ -217,7 +234,12 @@ impl Worker {
         };
         let Some((error, certain)) = failure else {
             self.state.commits.fetch_add(1, Ordering::AcqRel);
-            done.into_iter().for_each(|(batch, result)| batch.answer(result));
+            // It is durable in the file that is open. Whether that one comes back nobody knows.
+            let moved = self.place.has_moved();
+            for (batch, result) in done {
+                let lost = || Err(Refusal::Moved.error().maybe_applied());
+                batch.answer(if moved { result.and_then(|_| lost()) } else { result });
+            }
             return;
         };
         self.poisoned |= is_failed_sync(&error);
@@ -267,6 +289,7 @@ impl Batch {
 #[derive(Clone, Copy)]
 enum Refusal {
     Poisoned,
+    Moved,
     Wal(u64),
 }
 
@@ -277,6 +300,7 @@ impl Refusal {
                 ErrorKind::Unavailable,
                 "a sync of the database has failed, so what is on the disk is unknown; open the store again",
             ),
+            Self::Moved => moved(),
             Self::Wal(max) => {
                 Error::new(ErrorKind::Unavailable, "a reader holds the write-ahead log, which may not grow further")
                     .with("max_wal_bytes", max)

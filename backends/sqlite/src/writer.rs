@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use crate::call::{Deadline, Ticket, Waited, answer, late};
 use crate::error::{Fault, Sql, is_failed_sync};
 use crate::open::patiently;
+use crate::place::Place;
 use crate::queue::Queue;
 use crate::row::micros;
 use crate::wal::Wal;
@@ -67,11 +68,12 @@ pub(crate) struct Batch {
 }
 
 impl Writer {
-    pub(crate) fn start(conn: Connection, path: PathBuf, max_wal_bytes: u64) -> Result<Self> {
+    pub(crate) fn start(conn: Connection, place: Arc<Place>, path: PathBuf, max_wal_bytes: u64) -> Result<Self> {
         let queue = Arc::new(Queue::new());
         let state = Arc::new(State::default());
         let (done, ended) = oneshot::channel();
-        let worker = Worker::new(conn, Arc::clone(&queue), Arc::clone(&state), Wal::new(path, max_wal_bytes));
+        let wal = Wal::new(path, max_wal_bytes);
+        let worker = Worker::new(conn, place, Arc::clone(&queue), Arc::clone(&state), wal);
         let thread = std::thread::Builder::new()
             .name("craftx-sqlite-writer".into())
             .spawn(move || {

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use craftx_core::{Context, DynBackend, Location, Prepare, Registry, Result, Tenant};
+
+use super::Hybrid;
 
 /// A medium that survives faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub fn system(tenant: &str) -> Context {
     Context::system(Tenant::new(tenant).unwrap_or_default())
 }
 
-/// Opens the store of a URL, and creates it if need be.
+/// Opens the store of a URL, or a [`Hybrid`], and creates it if need be.
 ///
 /// # Errors
 /// What `prepare` says.
@@ -59,10 +62,15 @@ pub fn open(url: &str) -> Result<DynBackend> {
 /// # Errors
 /// What `prepare` says.
 pub async fn opened(url: &str) -> Result<DynBackend> {
-    let mut registry = Registry::new();
-    craftx_json::register(&mut registry);
-    craftx_sqlite::register(&mut registry);
-    let store = registry.build(&Location::parse(url)?)?;
+    let store: DynBackend = match Hybrid::parse(url) {
+        Some(hybrid) => Arc::new(hybrid.build(|leg| leg)?),
+        None => {
+            let mut registry = Registry::new();
+            craftx_json::register(&mut registry);
+            craftx_sqlite::register(&mut registry);
+            registry.build(&Location::parse(url)?)?
+        }
+    };
     store.prepare(&system("default"), Prepare::Migrate).await?;
     Ok(store)
 }

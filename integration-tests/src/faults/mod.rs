@@ -5,6 +5,7 @@
 
 mod dice;
 mod event;
+mod hybrid;
 mod medium;
 mod told;
 mod work;
@@ -12,6 +13,7 @@ mod wrong;
 
 pub use dice::Dice;
 pub use event::{Call, Event};
+pub use hybrid::Hybrid;
 pub use medium::{Medium, open, opened, system};
 pub use told::Told;
 pub use work::{Batch, Key, Work, keys};

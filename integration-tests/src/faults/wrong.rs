@@ -10,7 +10,7 @@ use craftx_core::{
     Tenant, Verified, WriteOptions, Written, async_trait,
 };
 
-use super::{open, opened};
+use super::{Hybrid, open, opened, system};
 
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +25,23 @@ pub enum Bug {
     KeepsItsLock,
     /// Every other read is answered with what the last one found.
     ReadsTheOld,
+    /// The stores of a hybrid take no marks, and say that they have.
+    ForgetsMarks,
 }
 
 impl FromStr for Bug {
     type Err = String;
 
     fn from_str(name: &str) -> std::result::Result<Self, String> {
-        [Self::EarlyAcknowledgement, Self::Piecemeal, Self::ForgetsFailures, Self::KeepsItsLock, Self::ReadsTheOld]
-            .into_iter()
-            .find(|bug| format!("{bug:?}") == name)
-            .ok_or_else(|| format!("there is no bug `{name}`"))
+        let all = [
+            Self::EarlyAcknowledgement,
+            Self::Piecemeal,
+            Self::ForgetsFailures,
+            Self::KeepsItsLock,
+            Self::ReadsTheOld,
+            Self::ForgetsMarks,
+        ];
+        all.into_iter().find(|bug| format!("{bug:?}") == name).ok_or_else(|| format!("there is no bug `{name}`"))
     }
 }
 
@@ -43,17 +50,25 @@ impl FromStr for Bug {
 /// # Errors
 /// What `prepare` says.
 pub fn opened_with(url: &str, bug: Option<Bug>) -> Result<DynBackend> {
-    let store = open(url)?;
-    Ok(match bug {
-        None => store,
-        Some(bug) => Arc::new(Wrong {
-            bug,
-            url: url.to_owned(),
-            inner: Mutex::new(store),
-            held_back: Mutex::default(),
-            is_locked: AtomicBool::new(false),
-            last: Mutex::default(),
-        }),
+    match (bug, Hybrid::parse(url)) {
+        (None, _) => open(url),
+        (Some(Bug::ForgetsMarks), Some(hybrid)) => {
+            let store = hybrid.build(|leg| wrong(Bug::ForgetsMarks, url, leg))?;
+            futures_executor::block_on(store.prepare(&system("default"), Prepare::Migrate))?;
+            Ok(Arc::new(store))
+        }
+        (Some(bug), _) => Ok(wrong(bug, url, open(url)?)),
+    }
+}
+
+fn wrong(bug: Bug, url: &str, inner: DynBackend) -> DynBackend {
+    Arc::new(Wrong {
+        bug,
+        url: url.to_owned(),
+        inner: Mutex::new(inner),
+        held_back: Mutex::default(),
+        is_locked: AtomicBool::new(false),
+        last: Mutex::default(),
     })
 }
 
@@ -127,7 +142,8 @@ impl Backend for Wrong {
                 self.is_locked.store(false, Ordering::Release);
                 written
             }
-            Bug::ReadsTheOld => self.inner().write(cx, session, records, options).await,
+            Bug::ForgetsMarks if session.as_str().starts_with("marks-") => Ok(Written::default()),
+            Bug::ReadsTheOld | Bug::ForgetsMarks => self.inner().write(cx, session, records, options).await,
         }
     }
 

@@ -19,7 +19,8 @@ pub(crate) struct Ledger {
     /// What was tried since, and may be applied or not.
     doubtful: Vec<u64>,
     refused: Vec<u64>,
-    trying: Option<u64>,
+    /// One of each worker.
+    trying: Vec<u64>,
     pub(crate) acknowledged: u64,
     /// How many writes ended without an answer.
     pub(crate) unanswered: u64,
@@ -34,7 +35,7 @@ impl Ledger {
             settled: Arc::new(Memory::new()),
             doubtful: Vec::new(),
             refused: Vec::new(),
-            trying: None,
+            trying: Vec::new(),
             acknowledged: 0,
             unanswered: 0,
             turned_out: (0, 0),
@@ -44,26 +45,28 @@ impl Ledger {
     /// Takes in what a worker told.
     pub(crate) fn heard(&mut self, told: &Told) {
         match told {
-            Told::Trying(batch) => self.trying = Some(*batch),
+            Told::Trying(batch) => self.trying.push(*batch),
             Told::Acknowledged(batch) => {
-                self.trying = None;
+                self.answered(*batch);
                 self.acknowledged += 1;
                 self.batch(*batch).write(&self.settled).unwrap();
             }
             Told::Failed { batch, maybe_applied, .. } => {
-                self.trying = None;
+                self.answered(*batch);
                 if *maybe_applied { self.doubtful.push(*batch) } else { self.refused.push(*batch) }
             }
             _ => {}
         }
     }
 
-    /// The worker is gone. What it was trying to write has an unknown outcome.
+    fn answered(&mut self, batch: u64) {
+        self.trying.retain(|trying| *trying != batch);
+    }
+
+    /// The workers are gone. What they were trying to write has an unknown outcome.
     pub(crate) fn gone(&mut self) {
-        if let Some(batch) = self.trying.take() {
-            self.unanswered += 1;
-            self.doubtful.push(batch);
-        }
+        self.unanswered += self.trying.len() as u64;
+        self.doubtful.append(&mut self.trying);
     }
 
     pub(crate) fn batch(&self, number: u64) -> Batch {
@@ -74,7 +77,7 @@ impl Ledger {
     /// and of each batch of unknown outcome all or nothing. From then on the outcome is known.
     pub(crate) fn check(&mut self, store: &dyn Backend) -> Result<(), String> {
         self.gone();
-        let found = state::read(store).map_err(|error| format!("unreadable: {error}"))?;
+        let found = state::read(store).map_err(|error| format!("unreadable: {error:?}"))?;
         let doubtful = std::mem::take(&mut self.doubtful);
         for key in keys() {
             let doubts: Vec<Batch> = doubtful.iter().map(|n| self.batch(*n)).filter(|batch| batch.key == key).collect();
@@ -149,6 +152,10 @@ pub(crate) struct Sums(BTreeMap<&'static str, u64>);
 impl Sums {
     pub(crate) fn add(&mut self, name: &'static str, number: u64) {
         *self.0.entry(name).or_default() += number;
+    }
+
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        other.0.iter().for_each(|(name, number)| self.add(name, *number));
     }
 
     pub(crate) fn add_ledger(&mut self, ledger: &Ledger) {

@@ -19,6 +19,7 @@ mod history;
 mod kill;
 mod ledger;
 mod nth_call;
+mod outages;
 mod power_loss;
 mod processes;
 mod short_write;

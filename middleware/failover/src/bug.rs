@@ -24,6 +24,8 @@ pub(crate) enum Bug {
     IgnoresOldMarks,
     /// A leg that was replaced is not noticed.
     IgnoresIdentity,
+    /// A secondary is written together with the primary although the primary may refuse what it takes.
+    WritesAtOnce,
     /// A write is acknowledged when the leg did not answer.
     AcknowledgesUnknown,
 }

@@ -143,6 +143,11 @@ impl FailoverConfig {
         self.processes == Processes::Shared
     }
 
+    /// Whether the legs may be written at the same time.
+    pub(crate) fn writes_at_once(&self) -> bool {
+        self.mirror == Mirror::Sync && !self.is_shared()
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }

@@ -49,6 +49,8 @@ struct Hold {
     /// Until then a write of which nobody knows the outcome may still arrive at the holder.
     unsettled: Option<Instant>,
     touched: Instant,
+    /// Whether the holder was replaced, so that what is owed is kept in memory alone.
+    gone: bool,
 }
 
 /// What a leg may lack of what the holder has.
@@ -82,7 +84,8 @@ pub(crate) struct Batch {
 /// How a write to a leg ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    Accepted(Batch),
+    /// These legs have it, too.
+    Accepted(Batch, Vec<usize>),
     NotApplied,
     /// It may still arrive until then.
     Unknown(Instant),
@@ -95,6 +98,8 @@ pub(crate) struct Job {
     pub(crate) holder: usize,
     pub(crate) leg: usize,
     pub(crate) how: How,
+    /// Whether the holder was replaced since it accepted this.
+    pub(crate) gone: bool,
     /// What the holder had accepted when the copy began.
     accepted: u64,
     began: Instant,
@@ -104,7 +109,7 @@ pub(crate) struct Job {
 #[derive(Clone, Debug)]
 pub(crate) enum How {
     /// These records are all that is missing.
-    Batches(Vec<Arc<[Record]>>),
+    Batches(Vec<Batch>),
     /// The holder has to be read, from here.
     Read(Option<Cursor>),
 }
@@ -149,6 +154,7 @@ impl Hold {
             foreign: Vec::new(),
             unsettled: None,
             touched: now,
+            gone: false,
         }
     }
 
@@ -165,7 +171,7 @@ impl Hold {
         match &lack.owed {
             Owed::Nothing if !everything => None,
             Owed::Batches(batches) if !everything => {
-                Some(How::Batches(batches.iter().map(|(_, batch)| Arc::clone(&batch.records)).collect()))
+                Some(How::Batches(batches.iter().map(|(_, batch)| batch.clone()).collect()))
             }
             Owed::Nothing | Owed::Batches(_) | Owed::Anything(_) => Some(How::Read(lack.cursor.clone())),
         }
@@ -210,10 +216,10 @@ impl Dirty {
                     lack.unsure = true;
                 }
             }
-            Ended::Accepted(batch) => {
+            Ended::Accepted(batch, also) => {
                 hold.accepted += 1;
                 let number = hold.accepted;
-                for (_, lack) in others(&mut hold.lacks, holder) {
+                for (_, lack) in others(&mut hold.lacks, holder).filter(|(leg, _)| !also.contains(leg)) {
                     kept -= lack.owed.bytes();
                     lack.owed = match std::mem::take(&mut lack.owed) {
                         Owed::Anything(_) => Owed::Anything(number),
@@ -267,7 +273,8 @@ impl Dirty {
                 return None;
             }
             let how = hold.job(leg, need, now)?;
-            Some(Job { place: place.clone(), holder, leg, how, accepted: hold.accepted, began: now, epoch: self.epoch })
+            let (gone, accepted) = (hold.gone, hold.accepted);
+            Some(Job { place: place.clone(), holder, leg, how, gone, accepted, began: now, epoch: self.epoch })
         };
         match which {
             Which::Session(place) => (0..self.legs)
@@ -342,12 +349,23 @@ impl Dirty {
         self.epoch += 1;
         for ((_, holder), hold) in &mut self.holds {
             if *holder == leg {
+                hold.gone = true;
                 hold.marks.iter_mut().for_each(|(_, until)| *until = Some(now));
                 hold.lacks.iter_mut().for_each(|lack| lack.cursor = None);
             } else if let Some(lack) = hold.lacks.get_mut(leg) {
                 lack.cursor = None;
             }
         }
+    }
+
+    /// Whether none of these legs lacks anything of the session, and nothing may still arrive but what is being written.
+    pub(crate) fn are_equal(&self, place: &Place, legs: &[usize], now: Instant) -> bool {
+        let nothing = |lack: &Lack| lack.owed.is_nothing() && !lack.unsure;
+        let equal = |hold: &Hold| {
+            hold.unsettled.is_none_or(|until| until <= now)
+                && legs.iter().all(|leg| hold.lacks.get(*leg).is_some_and(nothing))
+        };
+        (0..self.legs).all(|holder| self.holds.get(&(place.clone(), holder)).is_none_or(equal))
     }
 
     /// Whether a leg may lack something of the session, or did a moment ago.

@@ -10,8 +10,9 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::bug::Bug;
-use crate::dirty::{How, Job, Need, Place, Which};
+use crate::dirty::{Batch, Ended, How, Job, Need, Place, Which};
 use crate::inner::Inner;
+use crate::mark::Writing;
 
 /// So many sessions are copied at the same time: a leg that syncs for each write can sync once for many.
 const AT_ONCE: usize = 16;
@@ -51,8 +52,17 @@ impl Inner {
         let records = match &job.how {
             _ if one_way => 0,
             How::Batches(batches) => {
-                let records: Vec<Record> = batches.iter().flat_map(|batch| batch.iter().cloned()).collect();
-                self.replay(cx, job.leg, &job.place, &records).await?;
+                let records = batches.iter().flat_map(|batch| batch.records.iter().cloned()).collect::<Vec<_>>();
+                if job.gone {
+                    // Nobody else has it any more, so the leg that takes it becomes its holder.
+                    let mut writing = Writing::begin(self, cx, &job.place, job.leg).await?;
+                    writing.reaches();
+                    self.replay(cx, job.leg, &job.place, &records).await?;
+                    let bytes = batches.iter().map(|batch| batch.bytes).sum();
+                    writing.end(Ended::Accepted(Batch { records: records.as_slice().into(), bytes }, Vec::new()));
+                } else {
+                    self.replay(cx, job.leg, &job.place, &records).await?;
+                }
                 records.len() as u64
             }
             How::Read(cursor) => {

@@ -80,9 +80,18 @@ impl Identities {
         self.legs.get(leg).and_then(|leg| leg.store)
     }
 
-    /// Between which legs everything has to be copied.
+    /// Between which legs everything has to be copied. Copies to the first leg come first: until they are made it may
+    /// answer nobody, and a new secondary has little that it lacks.
     pub(crate) fn whole(&self) -> Vec<(usize, usize)> {
-        self.whole.iter().copied().collect()
+        let mut whole: Vec<_> = self.whole.iter().copied().collect();
+        whole.sort_by_key(|(_, leg)| *leg);
+        whole
+    }
+
+    /// Whether all that these legs hold is known: none was replaced, and the marks of all legs were read.
+    pub(crate) fn are_known(&self, legs: &[usize]) -> bool {
+        let among = |(holder, leg): &(usize, usize)| legs.contains(holder) && legs.contains(leg);
+        self.all_marks_read() && !self.whole.iter().any(among) && !legs.iter().any(|leg| self.is_blocked(*leg))
     }
 
     /// Whether all legs are there and equal as a whole, and know it.
@@ -136,13 +145,14 @@ impl Identities {
         let mut strange = false;
         for leg in &met {
             let others = met.iter().filter(|other| *other != leg);
-            let said: Vec<_> = others.clone().map(|other| self.opinion(*other, *leg)).collect();
+            let said: Vec<_> = others.map(|other| self.opinion(*other, *leg)).collect();
             strange |= said.iter().any(|opinion| *opinion != Opinion::Known);
-            // Where nobody remembers anybody they meet for the first time, and the first one is believed.
+            // Where nobody remembers anybody they meet for the first time. Each may lack what another one has, the first one
+            // too: it may have been replaced before they were ever equal.
             let knows_nobody = self.legs.get(*leg).is_some_and(|leg| leg.remembers.is_empty());
-            let comes_later = knows_nobody && others.clone().any(|other| other < leg);
+            let is_new = knows_nobody && !said.is_empty();
             let is_known = said.contains(&Opinion::Known);
-            let is_strange = said.contains(&Opinion::Stranger) || comes_later;
+            let is_strange = said.contains(&Opinion::Stranger) || is_new;
             let is_behind = said.contains(&Opinion::Behind);
             if let Some(identity) = self.legs.get_mut(*leg) {
                 if is_behind {
@@ -154,6 +164,24 @@ impl Identities {
         }
         if strange {
             self.unite_all();
+            self.block_what_lost_its_marks();
+        }
+    }
+
+    /// Where a leg is gone, its marks are: two others may each lack what the other one has, and nobody knows.
+    fn block_what_lost_its_marks(&mut self) {
+        let stores: BTreeSet<String> = self.legs.iter().filter_map(|leg| Some(leg.store?.to_string())).collect();
+        let remembered: BTreeSet<&String> = self.legs.iter().flat_map(|leg| leg.remembers.keys()).collect();
+        let missing = remembered.into_iter().filter(|store| !stores.contains(*store)).count();
+        // One that was not met yet may be one that seems to be missing.
+        let is_gone = missing > self.legs.iter().filter(|leg| leg.store.is_none()).count();
+        if !is_gone && self.legs.iter().all(|leg| leg.behind.is_none()) {
+            return;
+        }
+        let left = self.legs.iter_mut().filter(|leg| leg.store.is_some() && !leg.blocked);
+        let left: Vec<_> = left.collect();
+        if left.len() > 1 {
+            left.into_iter().for_each(|leg| leg.blocked = true);
         }
     }
 }
@@ -374,5 +402,74 @@ impl Inner {
             identity.judged = identity.position;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_legs_that_have_never_met_none_answers_before_it_has_what_the_others_have() {
+        let mut identities = Identities::new(2);
+        for (store, leg) in (1..).zip(&mut identities.legs) {
+            leg.store = Some(Uuid::from_u128(store));
+            leg.met = true;
+        }
+        identities.judge();
+        // The first one may have been replaced by an empty store before they were ever equal.
+        assert!(identities.is_blocked(0) && identities.is_blocked(1));
+        assert_eq!(
+            identities.whole(),
+            [(1, 0), (0, 1)],
+            "the first one is asked first, so it is brought up to date first"
+        );
+        identities.united(1, 0);
+        assert!(!identities.is_blocked(0) && identities.is_blocked(1));
+        identities.united(0, 1);
+        assert!(!identities.is_blocked(1));
+    }
+
+    fn knows(identities: &mut Identities, leg: usize, stores: &[u128]) {
+        let remembers = stores.iter().map(|store| (Uuid::from_u128(*store).to_string(), None));
+        identities.legs[leg].remembers = remembers.collect();
+        identities.legs[leg].store = Some(Uuid::from_u128(leg as u128));
+        identities.legs[leg].met = true;
+        identities.judge();
+    }
+
+    #[test]
+    fn where_a_leg_is_gone_two_others_answer_only_once_each_has_what_the_other_one_has() {
+        let mut identities = Identities::new(3);
+        // Leg 0 was number 9 before it was replaced.
+        knows(&mut identities, 0, &[]);
+        knows(&mut identities, 1, &[9, 1, 2]);
+        assert!(identities.is_blocked(0) && !identities.is_blocked(1), "nobody else is there");
+        knows(&mut identities, 2, &[9, 1, 2]);
+        assert!(
+            (0..3).all(|leg| identities.is_blocked(leg)),
+            "what leg 0 gave to one of them was marked in leg 0 alone"
+        );
+        for (holder, leg) in identities.whole() {
+            identities.united(holder, leg);
+        }
+        assert!((0..3).all(|leg| !identities.is_blocked(leg)));
+    }
+
+    #[test]
+    fn a_leg_that_is_added_keeps_nobody_from_answering() {
+        let mut identities = Identities::new(3);
+        knows(&mut identities, 0, &[0, 1]);
+        knows(&mut identities, 1, &[0, 1]);
+        knows(&mut identities, 2, &[]);
+        assert_eq!([0, 1, 2].map(|leg| identities.is_blocked(leg)), [false, false, true]);
+    }
+
+    #[test]
+    fn a_leg_that_is_alone_answers_though_it_has_never_met_another_one() {
+        let mut identities = Identities::new(2);
+        identities.legs[0].store = Some(Uuid::from_u128(1));
+        identities.judge();
+        assert!(!identities.is_blocked(0));
     }
 }

@@ -14,6 +14,7 @@ use crate::identity::Identities;
 use crate::leg::Leg;
 use crate::mark::Spent;
 use crate::thread::Signal;
+use crate::turn::Turns;
 
 /// What the clones of a handle and its thread share.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub(crate) struct State {
     pub(crate) dirty: Dirty,
     pub(crate) spent: Spent,
     pub(crate) identities: Identities,
+    pub(crate) turns: Turns,
     /// What the legs could do when they were prepared.
     pub(crate) capabilities: Vec<Option<Capabilities>>,
     /// When each leg last answered.
@@ -92,6 +94,7 @@ impl Inner {
             dirty: Dirty::new(legs.len(), config.is_shared()),
             spent: Spent::new(legs.len()),
             identities: Identities::new(legs.len()),
+            turns: Turns::default(),
             capabilities: vec![None; legs.len()],
             answered: vec![None; legs.len()],
             refreshed: None,

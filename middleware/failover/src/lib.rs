@@ -17,6 +17,7 @@ mod register;
 mod status;
 mod tenant;
 mod thread;
+mod turn;
 mod verify;
 mod write;
 

@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
 use craftx_conformance::{JumpingClock, Plug};
 use craftx_core::{
-    Backend, Compact, Context, DynBackend, ErrorKind, Expect, Memory, Message, MessageQuery, Outcome, Prepare, Record,
-    Result, Role, SessionId, SessionQuery, Stamp, Surrounded, Tenant, WriteOptions, Written,
+    Around, Backend, Compact, Context, DynBackend, ErrorKind, Expect, Include, Memory, Message, MessageQuery,
+    Operation, Outcome, Prepare, Record, Result, Role, SessionId, SessionQuery, Stamp, Surrounded, Tenant,
+    WriteOptions, Written, async_trait,
 };
 use craftx_failover::{Failover, FailoverConfig, Mirror, Processes};
 use futures_executor::block_on;
@@ -137,6 +141,81 @@ fn mirroring_at_once_leaves_both_with_it_before_it_is_acknowledged() {
 }
 
 #[test]
+fn a_secondary_does_not_keep_what_the_primary_refuses() {
+    let another = |n| match message(n) {
+        Record::Message(mut message) => {
+            message.content = "other".into();
+            Record::Message(message)
+        }
+        other => other,
+    };
+    let pair = pair(config().mirror(Mirror::Sync).processes(Processes::Single));
+    pair.pull(1, true);
+    pair.write(1).unwrap();
+    pair.pull(1, false);
+    pair.sleep(6);
+    // The secondary is back, and lacks the first one still.
+    block_on(pair.failover.status(&pair.cx)).unwrap();
+    let records = [another(1)];
+    let refused = block_on(pair.failover.write(&pair.cx, &session(), &records, &WriteOptions::fresh())).unwrap_err();
+    assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::Conflict, Outcome::NotApplied));
+    block_on(pair.failover.heal(&pair.cx));
+    // Now it would know better itself, and both are asked at the same time.
+    let refused = block_on(pair.failover.write(&pair.cx, &session(), &records, &WriteOptions::fresh())).unwrap_err();
+    assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::Conflict, Outcome::NotApplied));
+    assert_eq!((pair.count(Some(0)).unwrap(), pair.count(Some(1)).unwrap()), (1, 1));
+}
+
+/// Lets writes go on only when both legs have been asked.
+#[derive(Debug)]
+struct Together(AtomicU64);
+
+#[async_trait]
+impl Around for Together {
+    async fn around<T, F, Fut>(&self, operation: Operation, cx: &Context, call: F) -> Result<T>
+    where
+        T: Send,
+        F: Fn(Context) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        if operation == Operation::Write && cx.tenant == Tenant::default() {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            poll_fn(|task| {
+                task.waker().wake_by_ref();
+                if self.0.load(Ordering::Relaxed) < 2 { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+        }
+        call(cx.clone()).await
+    }
+}
+
+#[test]
+fn legs_that_are_equal_are_written_at_the_same_time() {
+    let together = Arc::new(Together(AtomicU64::new(0)));
+    let leg = || Arc::new(Surrounded::new(Arc::clone(&together), Arc::new(Memory::new()))) as DynBackend;
+    let config = config().mirror(Mirror::Sync).processes(Processes::Single);
+    let failover = Failover::builder("primary", leg()).secondary("secondary", leg()).config(config).build().unwrap();
+    let cx = Context::system(Tenant::default());
+    block_on(failover.prepare(&cx, Prepare::Migrate)).unwrap();
+    block_on(failover.write(&cx, &session(), &[message(1)], &WriteOptions::fresh())).unwrap();
+    assert_eq!(failover.legs().iter().map(|leg| leg.lacks).sum::<usize>(), 0);
+}
+
+#[test]
+fn a_secondary_that_hangs_costs_its_share_once_where_it_is_written_at_the_same_time() {
+    let mut pair = pair(config().mirror(Mirror::Sync).processes(Processes::Single));
+    pair.plugs[1].hang(true);
+    pair.cx = pair.cx.with_timeout(Duration::from_secs(4));
+    let took = |n| {
+        let before = pair.cx.clock.now();
+        pair.write(n).unwrap();
+        pair.cx.clock.now() - before
+    };
+    assert_eq!((took(1), took(2), took(3)), (Duration::from_secs(2), Duration::ZERO, Duration::ZERO));
+}
+
+#[test]
 fn a_session_is_marked_once_and_not_for_every_write() {
     let pair = pair(config());
     let calls = |n| {
@@ -145,6 +224,29 @@ fn a_session_is_marked_once_and_not_for_every_write() {
         pair.calls(0) - before
     };
     assert_eq!((calls(1), calls(2), calls(3)), (2, 1, 1), "the mark and the write, then writes alone");
+}
+
+#[test]
+fn a_session_has_one_mark_in_a_leg_for_as_long_as_it_is_written_to() {
+    let marks = |pair: &Pair, leg: usize| {
+        let ours = pair.cx.clone().with_tenant(Tenant::new("craftx.failover").unwrap());
+        let query = SessionQuery::new().prefix("marks-").include(Include::All);
+        let owners = block_on(pair.stores[leg].sessions(&ours, &query)).unwrap().items;
+        let records = |owner: &SessionId| block_on(pair.stores[leg].records(&ours, owner, None, None)).unwrap().items;
+        // Deletions count too: each write to the session of the marks is a sync.
+        owners.iter().map(|owner| records(&owner.id).len()).sum::<usize>()
+    };
+    for (mirror, held) in [(Mirror::Async, (1, 0)), (Mirror::Sync, (1, 1))] {
+        let pair = pair(config().mirror(mirror).processes(Processes::Single));
+        for n in 1..=90 {
+            pair.write(n).unwrap();
+            // Shorter than a mark lingers; the healer copies, and looks for marks to take away.
+            pair.sleep(1);
+            block_on(pair.failover.tick(&pair.cx));
+            assert_eq!((marks(&pair, 0), marks(&pair, 1)), held, "{mirror:?}, write {n}");
+        }
+        assert_eq!(pair.count(Some(1)).unwrap(), 90);
+    }
 }
 
 #[test]

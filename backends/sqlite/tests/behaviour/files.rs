@@ -285,3 +285,27 @@ fn a_store_whose_creation_was_cut_off_by_loss_of_power_is_created_anew() {
     assert_eq!(prepare(&damaged, Prepare::Migrate).unwrap_err().kind(), ErrorKind::Corrupted);
     assert_eq!(std::fs::read(&damaged).unwrap(), bytes);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_was_moved_away_or_replaced_takes_nothing_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, away) = (folder.path().join("chat.db"), folder.path().join("away.db"));
+    let store = open(&path);
+    write(&store, "a", &[message(1, "hi")]).unwrap();
+    let refused = |ms| {
+        let error = write(&store, "a", &[message(ms, "nobody would see this")]).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotApplied));
+        let error = run(store.status(&cx())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    };
+    std::fs::rename(&path, &away).unwrap();
+    refused(2);
+    std::fs::write(&path, "another file").unwrap();
+    refused(3);
+    std::fs::rename(&away, &path).unwrap();
+    write(&store, "a", &[message(4, "ho")]).unwrap();
+    assert_eq!(texts(&store, "a"), ["hi", "ho"]);
+    close(store);
+    assert_eq!(texts(&open(&path), "a"), ["hi", "ho"]);
+}

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use craftx_integration_tests::faults::Told;
 
 pub(crate) const USAGE: &str = "usage:
-  fault-worker run URL SEED FROM COUNT [compact=N] [reopen=N] [bug=NAME]
+  fault-worker run URL SEED FROM COUNT [step=N] [compact=N] [reopen=N] [bug=NAME]
   fault-worker fill URL SEED FOLDER CYCLES
   fault-worker drop URL SEED COUNT [bug=NAME]
   fault-worker mixed URL SEED WHO HISTORY SECONDS [bug=NAME]";

@@ -14,6 +14,8 @@ pub(crate) struct Run {
     work: Work,
     from: u64,
     count: u64,
+    /// Every which batch: several workers share them.
+    step: u64,
     /// After how many batches the session is compacted; 0 is never.
     compact: u64,
     /// After how many batches the store is closed and opened again; 0 is never.
@@ -30,12 +32,14 @@ impl Run {
             work: Work { seed: number(seed)? },
             from: number(from)?,
             count: number(count)?,
+            step: 1,
             compact: 0,
             reopen: 0,
             bug: None,
         };
         for option in options {
             match option.split_once('=') {
+                Some(("step", step)) => run.step = number(step)?.max(1),
                 Some(("compact", every)) => run.compact = number(every)?,
                 Some(("reopen", every)) => run.reopen = number(every)?,
                 Some(("bug", name)) => run.bug = Some(name.parse()?),
@@ -49,7 +53,7 @@ impl Run {
     pub(crate) fn work(&self) -> Result<(), String> {
         let Some(mut store) = self.opened()? else { return tell(&Told::End) };
         let mut there = BTreeSet::new();
-        for number in self.from..self.from + self.count {
+        for number in (0..self.count).map(|n| self.from + n * self.step) {
             let batch = self.work.batch(number).map_err(|error| error.to_string())?;
             if self.write(&store, &batch)? {
                 there.insert(batch.key);

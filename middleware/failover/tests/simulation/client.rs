@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use craftx_core::{
-    Backend, Clock, Context, ErrorKind, Expect, MAX_PAGE, Message, MessageQuery, Record, Role, SessionId, SessionQuery,
-    Stamp, Tenant, WriteOptions,
+    Backend, Clock, Context, ErrorKind, Expect, MAX_PAGE, Message, MessageQuery, Outcome, Record, Role, SessionId,
+    SessionQuery, Stamp, Tenant, WriteOptions,
 };
 
 use super::ledger::Place;
@@ -24,7 +24,7 @@ impl Client {
     /// Does something until the work of the run is done.
     pub(crate) async fn run(self) -> Result<(), String> {
         while self.world.take_work() {
-            let pause = self.world.below(6) * 150;
+            let pause = self.world.below(6) * if self.world.busy { 15 } else { 150 };
             self.world.clock().sleep(Duration::from_millis(pause)).await;
             let place = self.place();
             match self.world.below(20) {
@@ -34,6 +34,8 @@ impl Client {
                 11 | 12 => self.title(&place).await,
                 13 => self.append_expecting(&place).await,
                 14 => self.list(&place.0).await?,
+                15 if self.world.busy || self.world.below(2) == 0 => self.write_another(&place).await,
+                16 if self.world.busy => self.write_another(&place).await,
                 _ => self.read(&place).await?,
             }
         }
@@ -41,6 +43,9 @@ impl Client {
     }
 
     fn place(&self) -> Place {
+        if self.world.busy {
+            return (Tenant::new("a").unwrap(), SessionId::new("x").unwrap());
+        }
         let tenant = Tenant::new(["a", "b"][self.world.below(2) as usize]).unwrap();
         (tenant, SessionId::new(["x", "y", "z"][self.world.below(3) as usize]).unwrap())
     }
@@ -96,6 +101,18 @@ impl Client {
         self.write(place, &[record], Expect::Anything).await;
     }
 
+    /// Writes a message under an id that has another one, or is just being written.
+    async fn write_another(&self, place: &Place) {
+        let owed = self.world.ledger().owed(place, None);
+        let id = match self.world.below(2) {
+            0 => self.world.ledger().greatest(place),
+            _ => owed.get(self.world.below(owed.len() as u64) as usize).copied(),
+        };
+        let Some(id) = id else { return };
+        let other = format!("not {id} but {}", self.world.below(1_000));
+        self.write(place, &[Record::Message(Message::new(id, Role::User, other))], Expect::Anything).await;
+    }
+
     async fn append_expecting(&self, place: &Place) {
         let Ok(session) = self.failover.session(&self.cx(&place.0), &place.1).await else { return };
         let expect = session.map_or(Expect::New, |session| Expect::Version(session.version));
@@ -111,10 +128,10 @@ impl Client {
 
     /// Writes, and tries again if that can help, as the retry layer does; or gives up.
     async fn write(&self, place: &Place, records: &[Record], expect: Expect) {
-        self.world.ledger().try_write(place, records);
         for _ in 0..=self.world.below(4) {
             let cx = self.cx(&place.0);
             let options = WriteOptions::fresh().expecting(expect);
+            self.world.ledger().try_write(place, records);
             let (began, replaced) = (self.world.clock().elapsed(), self.world.ledger().replaced);
             let written = self.failover.write(&cx, &place.1, records, &options).await;
             self.world.in_time(&cx, began);
@@ -126,6 +143,9 @@ impl Client {
                 }
                 Err(error) => {
                     self.world.note(2 + error.kind() as u64);
+                    if error.outcome() == Outcome::NotApplied {
+                        self.world.ledger().refused(place, records);
+                    }
                     let pause = self.world.below(1_500);
                     self.world.clock().sleep(Duration::from_millis(pause)).await;
                 }

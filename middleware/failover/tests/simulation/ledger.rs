@@ -19,6 +19,8 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 struct Entry {
     record: Record,
+    /// How many tries were not refused: as long as there is none, nobody may have it.
+    tries: u64,
     /// Which lives of which handles were told that it is durable.
     told: Vec<u64>,
 }
@@ -44,8 +46,18 @@ impl Ledger {
     pub(crate) fn try_write(&mut self, place: &Place, records: &[Record]) {
         let entries = self.places.entry(place.clone()).or_default();
         for record in records {
-            if !entries.iter().any(|entry| entry.record == *record) {
-                entries.push(Entry { record: record.clone(), told: Vec::new() });
+            match entries.iter_mut().find(|entry| entry.record == *record) {
+                Some(entry) => entry.tries += 1,
+                None => entries.push(Entry { record: record.clone(), tries: 1, told: Vec::new() }),
+            }
+        }
+    }
+
+    /// The try ended in an error that says that nothing was done.
+    pub(crate) fn refused(&mut self, place: &Place, records: &[Record]) {
+        for entry in self.places.entry(place.clone()).or_default() {
+            if records.contains(&entry.record) {
+                entry.tries -= 1;
             }
         }
     }
@@ -118,8 +130,9 @@ impl Ledger {
             let told = entries.iter().filter(|entry| !entry.told.is_empty()).map(|entry| &entry.record);
             adds_nothing(&fold(&records), told)
                 .map_err(|lost| format!("leg {leg}: {place:?} has lost {lost}, which was acknowledged"))?;
-            adds_nothing(&fold(entries.iter().map(|entry| &entry.record)), &records)
-                .map_err(|odd| format!("leg {leg}: {place:?} has {odd}, which nobody wrote"))?;
+            let tried = entries.iter().filter(|entry| entry.tries > 0).map(|entry| &entry.record);
+            adds_nothing(&fold(tried), &records)
+                .map_err(|odd| format!("leg {leg}: {place:?} has {odd}, which nobody wrote, or was refused"))?;
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ macro_rules! finds {
         fn $name() {
             let found = (0..PATIENCE).find_map(|seed| Some((seed, run(seed, Some(Bug::$bug)).err()?)));
             let (seed, wrong) = found.expect("the bug was not found");
-            println!("found with seed {seed}: {wrong}");
+            println!("{:?} was found with seed {seed}: {wrong}", Bug::$bug);
         }
     )*};
 }
@@ -78,5 +78,6 @@ finds! {
     finds_trust_in_a_secondary_that_has_nothing: TrustsNothing,
     finds_marks_of_an_earlier_life_that_are_not_read: IgnoresOldMarks,
     finds_a_leg_that_was_replaced_unnoticed: IgnoresIdentity,
+    finds_a_secondary_that_takes_what_the_primary_refuses: WritesAtOnce,
     finds_writes_that_are_acknowledged_without_an_answer: AcknowledgesUnknown,
 }

@@ -26,6 +26,9 @@ pub(crate) struct World {
     bug: Option<Bug>,
     /// Whether several processes may use the legs.
     pub(crate) shared_legs: bool,
+    /// Whether a single session is written to all the time and nobody crashes: what a copy forgets is not found again by
+    /// the next life.
+    pub(crate) busy: bool,
     ledger: Mutex<Ledger>,
     work: AtomicU64,
     /// Until then a leg may have been replaced without anybody knowing.
@@ -201,7 +204,7 @@ impl Fate {
         let which = self.world.below(self.world.legs.len() as u64) as usize;
         match self.world.below(16) {
             0..=7 => self.fault(which, now),
-            8 | 9 => {
+            8 | 9 if !self.world.busy => {
                 let process = self.world.below(self.processes.len() as u64) as usize;
                 self.crash(process);
             }
@@ -316,7 +319,7 @@ impl Fate {
         for leg in &self.world.legs {
             *leg.mode.lock().unwrap() = Mode::Up;
         }
-        if self.world.below(2) == 0 {
+        if !self.world.busy && self.world.below(2) == 0 {
             (0..self.processes.len()).for_each(|process| self.crash(process));
         }
         for process in &mut self.processes {
@@ -411,6 +414,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
     shared.noise.store([0, 10, 30, 80][shared.below(4) as usize], Ordering::Relaxed);
     let legs = if shared.below(4) == 0 { 3 } else { 2 };
     let processes = if shared.below(4) == 0 { 2 } else { 1 };
+    let busy = shared.below(4) == 0;
     let shared_legs = processes > 1 || shared.below(3) == 0;
     shared.tell(|| format!("{legs} legs, {processes} processes, shared {shared_legs}"));
     let breaker = FailoverConfig::default().breaker.open_ms(2_000);
@@ -432,6 +436,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
         config,
         bug,
         shared_legs,
+        busy,
         ledger: Mutex::default(),
         work: AtomicU64::new(0),
         blind: Mutex::default(),
@@ -444,7 +449,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
         lives: processes,
         until: vec![None; world.legs.len()],
         backups: (0..world.legs.len()).map(|_| None).collect(),
-        replacements: u64::from(world.below(3) == 0),
+        replacements: u64::from(!busy && world.below(3) == 0),
         calm: false,
         report: Report::default(),
         world: Arc::clone(&world),
