@@ -22,7 +22,7 @@ fn measure(settings: &Settings, bytes: usize, each: usize) -> Outcome<Pairs> {
     let (cx, session) = (Context::system(Tenant::default()), messages::session(0));
     let text: String = messages::text(1).chars().cycle().filter(char::is_ascii).take(bytes).collect();
     let record = [Record::Message(Message::new(messages::stamp(0), Role::User, text.as_str()))];
-    let sealed = || {
+    let sealed = |_| {
         timed(|| {
             block_on(async {
                 for _ in 0..each {
@@ -34,7 +34,7 @@ fn measure(settings: &Settings, bytes: usize, each: usize) -> Outcome<Pairs> {
     };
     let (key, nonce) = ([7; 32], [0; 12]);
     let mut buffer = text.into_bytes();
-    let bare = || {
+    let bare = |_| {
         timed(|| {
             for _ in 0..each {
                 let cipher = Aes256Gcm::new((&key).into());
@@ -44,8 +44,7 @@ fn measure(settings: &Settings, bytes: usize, each: usize) -> Outcome<Pairs> {
             Ok(())
         })
     };
-    let (mut sealed, mut bare) = (sealed, bare);
-    Pairs::measure(settings.rounds(41), |_| sealed(), |_| bare())
+    Pairs::measure(settings.rounds(41), sealed, bare)
 }
 
 fn row(what: &str, pairs: &Pairs, each: usize, value: Value, goal: Value) -> Row {
