@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use craftx_core::{Part, Registry, Result, StackConfig};
+use craftx_core::{Error, ErrorKind, Part, Registry, Result, StackConfig};
 use serde::Deserialize;
 
 use crate::{Encrypt, EncryptConfig, KeyringSource};
@@ -13,7 +13,8 @@ const OTHERS: [&str; 2] = ["keyring", "keys"];
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Others {
-    keyring: KeyringSource,
+    /// One that is missing would be told as one that is wrong.
+    keyring: Option<KeyringSource>,
     keys: StackConfig,
 }
 
@@ -40,7 +41,10 @@ pub fn register(registry: &mut Registry) {
 fn build(part: &Part<'_>) -> Result<Encrypt> {
     let others: Others = part.config_of(&OTHERS)?;
     let config: EncryptConfig = part.config_without(&OTHERS)?;
+    let keyring = others
+        .keyring
+        .ok_or_else(|| Error::new(ErrorKind::ConfigInvalid, "a key is missing").with("key", "`keyring`"))?;
     let keys = part.build("keys", &others.keys)?;
-    Encrypt::new(Arc::new(others.keyring), keys.backend().clone(), config)
-        .map_err(|error| error.with("option", "`keys`"))
+    let layer = Encrypt::new(Arc::new(keyring), keys.backend().clone(), config);
+    layer.map_err(|error| error.with("key", "`keys`"))
 }
