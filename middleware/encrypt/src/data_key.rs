@@ -93,6 +93,11 @@ impl DataKey {
         Ok(SealedText { digest: BASE64URL_NOPAD.encode(&short), envelope })
     }
 
+    /// A keyed digest of what is in clear at a place. The same for all keys that descend from one.
+    pub(crate) fn vouch(&self, place: &Place<'_>) -> String {
+        BASE64URL_NOPAD.encode(&short(&self.digester.digest(&place.bytes(), b"")))
+    }
+
     /// Opens an envelope that this key sealed. `digest` is what stands beside it.
     ///
     /// # Errors

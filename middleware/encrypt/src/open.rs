@@ -90,6 +90,10 @@ impl<'a> Opener<'a> {
                 }
                 Record::Session { stamp, set }
             }
+            Record::Acl { stamp, owner, grants } => {
+                let opened = self.layer.unmarked(self.cx, self.session, stamp, owner.as_deref(), grants).await;
+                Record::Acl { stamp, grants: opened.map_err(|error| self.named(error))?, owner }
+            }
             other => other,
         })
     }
@@ -149,10 +153,12 @@ fn sealed(message: &Message) -> Result<&Sealed> {
 }
 
 impl Encrypted {
-    /// Opens what is known of a session.
+    /// Opens what is known of a session, and checks its owner and grants.
     pub(crate) async fn open_session(&self, cx: &Context, mut session: Session) -> Result<Session> {
         let id = session.id.clone();
-        session.metadata = Opener::new(self, cx, &id).metadata(session.metadata).await?;
+        let mut opener = Opener::new(self, cx, &id);
+        self.check_acl(cx, &mut session).await.map_err(|error| opener.named(error))?;
+        session.metadata = opener.metadata(session.metadata).await?;
         Ok(session)
     }
 }

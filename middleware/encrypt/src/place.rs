@@ -1,6 +1,6 @@
 //! Where a ciphertext belongs: what is bound to it, so that it opens nowhere else.
 
-use craftx_core::{Message, SessionId, Stamp, Tenant};
+use craftx_core::{Grant, Message, SessionId, Stamp, Tenant, json};
 
 /// Where something sealed belongs.
 #[derive(Clone, Copy)]
@@ -17,6 +17,8 @@ pub(crate) enum Field<'a> {
     Message(&'a Message),
     /// The value of a key of the session's metadata, set at this stamp.
     Value { stamp: Stamp, key: &'a str },
+    /// Owner and grants, which are not sealed but vouched for.
+    Acl { stamp: Stamp, owner: Option<&'a str>, grants: &'a [Grant] },
 }
 
 impl Place<'_> {
@@ -41,6 +43,12 @@ impl Place<'_> {
                 begin(&mut bytes, "craftx/v1/session");
                 part(&mut bytes, Some(stamp.as_bytes()));
                 part(&mut bytes, Some(key.as_bytes()));
+            }
+            Field::Acl { stamp, owner, grants } => {
+                begin(&mut bytes, "craftx/v1/acl");
+                part(&mut bytes, Some(stamp.as_bytes()));
+                part(&mut bytes, owner.map(str::as_bytes));
+                part(&mut bytes, Some(json::encode(&grants).as_bytes()));
             }
         }
         bytes

@@ -67,6 +67,7 @@ impl Encrypted {
 
     async fn renew(&self, cx: &Context, session: &SessionId) -> Result<Reencrypted> {
         cx.require_system()?;
+        crate::acl::refuse_reserved(&cx.tenant)?;
         let keys = self.renewed_keys(cx, session).await?;
         let mut done = Reencrypted::default();
         let mut targets = BTreeMap::new();

@@ -1,5 +1,6 @@
 //! What is written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use craftx_core::{
 };
 use serde_json::Value;
 
+use crate::acl;
 use crate::data_key::DataKey;
 use crate::layer::Encrypted;
 use crate::open::Opener;
@@ -28,10 +30,12 @@ impl Encrypted {
     /// May be dropped at any time.
     pub async fn seal(&self, cx: &Context, session: &SessionId, records: &[Record]) -> Result<Vec<Record>> {
         let seal = async {
+            acl::refuse_reserved(&cx.tenant)?;
             records.iter().try_for_each(refuse_ciphertext)?;
             let (_, key) = self.shared.keys.to_write(cx, session).await?;
             let sealing = Sealing { layer: self, cx, session, key };
-            records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()
+            let sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
+            Ok(self.mark_all(cx, session, &sealed).await?.into_owned())
         };
         seal.await.map_err(|error: Error| error.during("seal"))
     }
@@ -44,13 +48,16 @@ impl Encrypted {
         records: &[Record],
         options: &WriteOptions,
     ) -> Result<Written> {
+        acl::refuse_reserved(&cx.tenant)?;
         records.iter().try_for_each(refuse_ciphertext)?;
         if !records.iter().any(says_something) {
-            return self.inner.write(cx, session, records, options).await;
+            let marked = self.mark_all(cx, session, records).await?;
+            return self.inner.write(cx, session, &marked, options).await;
         }
         let (keys, key) = self.shared.keys.to_write(cx, session).await?;
         let sealing = Sealing { layer: self, cx, session, key };
-        let mut sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
+        let sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
+        let mut sealed = self.mark_all(cx, session, &sealed).await?.into_owned();
         // Two digest keys would make two contents of one, and nobody refuses a replay.
         if keys.has_several_roots() {
             sealing.keep_what_is_there(records, &mut sealed).await?;
@@ -68,6 +75,27 @@ impl Encrypted {
     }
 }
 
+impl Encrypted {
+    /// The records, with every owner and all grants vouched for.
+    async fn mark_all<'a>(
+        &self,
+        cx: &Context,
+        session: &SessionId,
+        records: &'a [Record],
+    ) -> Result<Cow<'a, [Record]>> {
+        let mut marked = Cow::Borrowed(records);
+        for (index, record) in records.iter().enumerate() {
+            if let Record::Acl { stamp, owner, grants } = record {
+                let grants = self.marked(cx, session, *stamp, owner.as_deref(), grants).await?;
+                if let Some(record) = marked.to_mut().get_mut(index) {
+                    *record = Record::Acl { stamp: *stamp, owner: owner.clone(), grants };
+                }
+            }
+        }
+        Ok(marked)
+    }
+}
+
 /// Whoever could hand in ciphertext could put what was sealed elsewhere in the place of something else.
 fn refuse_ciphertext(record: &Record) -> Result<()> {
     match record {
@@ -77,6 +105,7 @@ fn refuse_ciphertext(record: &Record) -> Result<()> {
         Record::Session { set, .. } if set.values().flatten().any(sealed_value::is_sealed) => {
             Err(Error::invalid("set", format!("values with the member `{MEMBER}` are not taken from outside")))
         }
+        Record::Acl { grants, .. } => acl::refuse_marks(grants),
         _ => Ok(()),
     }
 }

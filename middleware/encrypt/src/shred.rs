@@ -72,6 +72,7 @@ impl Encrypted {
 
     async fn shred_session(&self, cx: &Context, session: &SessionId) -> Result<ShredReceipt> {
         cx.require_system()?;
+        crate::acl::refuse_reserved(&cx.tenant)?;
         let keys = &self.shared.keys;
         let key_cx = Keys::context(cx);
         let mut receipt = receipt(&cx.tenant, session, cx.clock.wall());

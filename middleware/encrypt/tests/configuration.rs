@@ -6,7 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
-use craftx_core::{Backend, ErrorKind, Memory, Prepare, Registry, Stack, StackConfig};
+use craftx_core::{ErrorKind, Memory, Prepare, Registry, Stack, StackConfig};
 use craftx_encrypt::{Encrypted, Keyring};
 use futures_executor::block_on;
 use serde_json::{Value, json};
