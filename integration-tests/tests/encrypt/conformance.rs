@@ -13,6 +13,12 @@ fn over_sqlite(folder: &Path) -> DynBackend {
     Arc::new(encrypted(sqlite(folder, "data.db"), sqlite(folder, "keys.db")))
 }
 
+fn over_sqlite_with_a_blind_index(folder: &Path) -> DynBackend {
+    let config = EncryptConfig::default().blind_index(true);
+    let layer = Encrypt::new(keyring(), sqlite(folder, "keys.db"), config).unwrap();
+    Arc::new(layer.over(sqlite(folder, "data.db")).unwrap())
+}
+
 fn over_json(folder: &Path) -> DynBackend {
     Arc::new(encrypted(json(folder, "data"), json(folder, "keys")))
 }
@@ -42,6 +48,10 @@ fn subject(open: fn(&Path) -> DynBackend) -> Result<Subject, Failure> {
 }
 
 conformance!(encrypted_sqlite, || async { subject(over_sqlite) }, |kit| kit.cases(40).sequences(20).rounds(5));
+conformance!(encrypted_sqlite_with_a_blind_index, || async { subject(over_sqlite_with_a_blind_index) }, |kit| kit
+    .cases(40)
+    .sequences(20)
+    .rounds(5));
 conformance!(encrypted_json, || async { subject(over_json) }, |kit| kit.cases(40).sequences(20).rounds(5));
 conformance!(encrypted_failover, || async { subject(whole_stack) }, |kit| kit.cases(40).sequences(20).rounds(5));
 

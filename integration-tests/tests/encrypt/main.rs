@@ -1,6 +1,7 @@
 //! Encryption over stores on a disk: the conformance kit, what files hold, and processes that begin at the same time.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+mod blind_index;
 mod canary;
 mod conformance;
 mod migration;

@@ -51,7 +51,7 @@ pub(crate) fn refuse_marks(grants: &[Grant]) -> Result<()> {
 
 impl Encrypted {
     /// Where the key of the tenant is kept.
-    fn place_of_key(cx: &Context) -> Result<(Context, SessionId)> {
+    pub(crate) fn place_of_key(cx: &Context) -> Result<(Context, SessionId)> {
         Ok((cx.clone().with_tenant(Tenant::new(KEYS_OF_TENANTS)?), SessionId::new(cx.tenant.as_str())?))
     }
 

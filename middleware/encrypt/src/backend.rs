@@ -82,8 +82,8 @@ impl Backend for Encrypted {
         Ok(Page { items, next: page.next })
     }
 
-    async fn search(&self, _cx: &Context, _query: &SearchQuery) -> Result<Page<Hit>> {
-        Err(Error::unsupported("search", "an encrypted store").during("search"))
+    async fn search(&self, cx: &Context, query: &SearchQuery) -> Result<Page<Hit>> {
+        self.search_by_tokens(cx, query).await.map_err(|error| error.during("search"))
     }
 
     async fn tenants(&self, cx: &Context, from: Option<&Cursor>) -> Result<Page<Tenant>> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use craftx_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// How the layer encrypts.
@@ -20,6 +21,9 @@ pub struct EncryptConfig {
     pub pad: bool,
     /// Whether roles are encrypted too; every message then looks like one of the role `sealed`. Default: no.
     pub seal_roles: bool,
+    /// Whether messages can be searched: tokens of their words then stand beside them, which show what messages share words
+    /// and how common each is. Not together with `seal_roles`. Default: no.
+    pub blind_index: bool,
     /// Of how many sessions unwrapped keys are kept in memory. Default: 1,000.
     pub cache_sessions: usize,
     /// For how long they are kept, in milliseconds: so long after a session was shredded or a key destroyed by another
@@ -29,7 +33,7 @@ pub struct EncryptConfig {
 
 impl Default for EncryptConfig {
     fn default() -> Self {
-        Self { pad: false, seal_roles: false, cache_sessions: 1_000, cache_ms: 5_000 }
+        Self { pad: false, seal_roles: false, blind_index: false, cache_sessions: 1_000, cache_ms: 5_000 }
     }
 }
 
@@ -53,6 +57,8 @@ setters! {
     pad: bool,
     /// Sets whether roles are encrypted too.
     seal_roles: bool,
+    /// Sets whether messages can be searched.
+    blind_index: bool,
     /// Sets of how many sessions unwrapped keys are kept in memory.
     cache_sessions: usize,
     /// Sets for how long they are kept, in milliseconds.
@@ -60,6 +66,19 @@ setters! {
 }
 
 impl EncryptConfig {
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] for options that exclude each other.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.blind_index && self.seal_roles {
+            true => Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "a search could not be limited to roles that are encrypted: choose `blind_index` or `seal_roles`",
+            )
+            .with("key", "`blind_index`")),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn cache(&self) -> Duration {
         Duration::from_millis(self.cache_ms)
     }

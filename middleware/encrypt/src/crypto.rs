@@ -33,7 +33,7 @@ pub(crate) fn hkdf(key: &[u8], salt: &[u8], info: &[&[u8]], out: &mut [u8]) {
     let _ = Hkdf::<Sha256>::new(Some(salt), key).expand_multi_info(info, out);
 }
 
-fn hmac(key: &SecretKey, parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn hmac(key: &SecretKey, parts: &[&[u8]]) -> [u8; 32] {
     // A block is what HMAC makes of every key first: one that is shorter is filled up with zeros.
     let mut block = Zeroizing::new([0; 64]);
     block.iter_mut().zip(key.expose()).for_each(|(to, from)| *to = *from);
@@ -142,9 +142,9 @@ impl Digester {
         hmac(&self.mac, &[b"d", &(place.len() as u64).to_be_bytes(), place, &hash])
     }
 
-    /// A salt that comes with nothing else than the text of this digest, padded to this length.
-    pub(crate) fn salt(&self, digest: &[u8; 32], padded: usize) -> Salt {
-        let mac = hmac(&self.mac, &[b"s", &(padded as u64).to_be_bytes(), digest]);
+    /// A salt that comes with nothing else than the text of this digest, padded to this length, and these words beside it.
+    pub(crate) fn salt(&self, digest: &[u8; 32], padded: usize, words: &[u8]) -> Salt {
+        let mac = hmac(&self.mac, &[b"s", &(padded as u64).to_be_bytes(), digest, words]);
         let mut salt = [0; SALT];
         salt.iter_mut().zip(mac).for_each(|(to, from)| *to = from);
         salt

@@ -130,5 +130,6 @@ fn texts_that_differ_only_in_zeros_at_the_end_have_other_digests() {
         assert!(seen.insert(digester.digest(b"there", &vec![0; length])));
     }
     let digest = digester.digest(b"here", b"text");
-    assert_ne!(digester.salt(&digest, 4), digester.salt(&digest, 16), "padding is part of what is encrypted");
+    assert_ne!(digester.salt(&digest, 4, b""), digester.salt(&digest, 16, b""), "padding is part of what is encrypted");
+    assert_ne!(digester.salt(&digest, 4, b""), digester.salt(&digest, 4, b"0a"), "and so are words beside it");
 }

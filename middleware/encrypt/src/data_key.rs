@@ -7,7 +7,8 @@ use crate::crypto::{self, Digester};
 use crate::envelope::{self, HEADER, PREFIX};
 use crate::key::{KEY, KeyMaterial, SecretKey};
 use crate::payload;
-use crate::place::Place;
+use crate::place::{self, Place};
+use crate::words::Tokens;
 
 /// Bytes of the digest that stands beside an envelope.
 const DIGEST: usize = 16;
@@ -67,12 +68,18 @@ impl DataKey {
 
     /// Seals a [`payload`] that has room for the envelope before it.
     ///
-    /// The salt follows from the place, the payload and the length alone, so that a retry gives the same bytes; and it
+    /// The salt follows from the place, the words beside the envelope, the payload and the length alone, so that a retry gives the same bytes; and it
     /// comes with no other text, as whatever is bound to the ciphertext is in the digest or in the key.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a payload of 4 GiB or more.
-    pub(crate) fn seal(&self, place: &Place<'_>, mut payload: Vec<u8>, pad: bool) -> Result<SealedText> {
+    pub(crate) fn seal(
+        &self,
+        place: &Place<'_>,
+        words: &[String],
+        mut payload: Vec<u8>,
+        pad: bool,
+    ) -> Result<SealedText> {
         if u32::try_from(payload.len()).is_err() {
             return Err(too_large());
         }
@@ -82,10 +89,11 @@ impl DataKey {
             let length = payload.len().saturating_sub(PREFIX);
             payload.resize(PREFIX + payload::padded(length), 0);
         }
-        let salt = self.digester.salt(&digest, payload.len().saturating_sub(PREFIX));
+        let words = place::parts(words.iter().map(String::as_bytes));
+        let salt = self.digester.salt(&digest, payload.len().saturating_sub(PREFIX), &words);
         let short = short(&digest);
         let header = envelope::header(self.id);
-        let aad = aad(place, &header, &short);
+        let aad = aad(place, &words, &header, &short);
         let text = payload.get_mut(PREFIX..).unwrap_or_default();
         let sealed = crypto::seal(&self.data, &salt, &[INFO, &header], &aad, text);
         let (commitment, tag) = sealed.ok_or_else(too_large)?;
@@ -98,11 +106,22 @@ impl DataKey {
         BASE64URL_NOPAD.encode(&short(&self.digester.digest(&place.bytes(), b"")))
     }
 
-    /// Opens an envelope that this key sealed. `digest` is what stands beside it.
+    /// What makes the tokens of the tenant, if this is a key of one. The same for all keys that descend from one.
+    pub(crate) fn tokens(&self) -> Tokens {
+        Tokens::new(&self.digest)
+    }
+
+    /// Opens an envelope that this key sealed. `words` and `digest` are what stands beside it.
     ///
     /// # Errors
     /// [`ErrorKind::Tampered`] if anything was changed, or belongs elsewhere.
-    pub(crate) fn open(&self, place: &Place<'_>, digest: &str, envelope: envelope::Envelope) -> Result<Vec<u8>> {
+    pub(crate) fn open(
+        &self,
+        place: &Place<'_>,
+        words: &[String],
+        digest: &str,
+        envelope: envelope::Envelope,
+    ) -> Result<Vec<u8>> {
         let changed = || Error::new(ErrorKind::Tampered, "what was sealed here was changed, or belongs elsewhere");
         let mut short = [0; DIGEST];
         match BASE64URL_NOPAD.decode(digest.as_bytes()) {
@@ -110,7 +129,8 @@ impl DataKey {
             _ => return Err(changed()),
         }
         let header = envelope::header(self.id);
-        let aad = aad(place.bytes(), &header, &short);
+        let words = place::parts(words.iter().map(String::as_bytes));
+        let aad = aad(place.bytes(), &words, &header, &short);
         let envelope::Envelope { salt, commitment, mut text, tag, .. } = envelope;
         crypto::open(&self.data, &salt, &[INFO, &header], &aad, &commitment, &mut text, &tag).map_err(|_| changed())?;
         Ok(text)
@@ -121,9 +141,12 @@ fn too_large() -> Error {
     Error::invalid("content", "is too large to be encrypted")
 }
 
-/// What is bound to a ciphertext: where it belongs, version, suite and key, and the digest beside it. The last two have
-/// one length each, so that the parts cannot be told apart in two ways.
-fn aad(mut place: Vec<u8>, header: &[u8; HEADER], digest: &[u8; DIGEST]) -> Vec<u8> {
+/// What is bound to a ciphertext: where it belongs, the words beside it if there are any, version, suite and key, and the
+/// digest beside it. The last two have one length each, so that the parts cannot be told apart in two ways.
+fn aad(mut place: Vec<u8>, words: &[u8], header: &[u8; HEADER], digest: &[u8; DIGEST]) -> Vec<u8> {
+    if !words.is_empty() {
+        place.extend(place::parts([words]));
+    }
     place.extend_from_slice(header);
     place.extend_from_slice(digest);
     place
@@ -150,7 +173,7 @@ mod tests {
         let message = Message::new(Stamp::mint(1, None, 1).unwrap(), Role::User, text);
         let (tenant, session) = (Tenant::default(), SessionId::new("s").unwrap());
         let place = Place { tenant: &tenant, session: &session, field: Field::Message(&message) };
-        (key.seal(&place, payload::of_message(&message, None), pad).unwrap(), message)
+        (key.seal(&place, &[], payload::of_message(&message, None), pad).unwrap(), message)
     }
 
     #[test]

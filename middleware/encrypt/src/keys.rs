@@ -10,6 +10,7 @@ use craftx_core::{
 use crate::cache::Cache;
 use crate::data_key::DataKey;
 use crate::provider::{KeyContext, KeyProvider};
+use crate::reencrypt::newest_of_roots;
 use crate::session_keys::SessionKeys;
 use crate::wrap::Wrap;
 
@@ -137,6 +138,24 @@ impl Keys {
         // Another process may have made the key since the others were read.
         let keys = self.read(cx, session).await?;
         self.open(cx, session, &keys, id).await
+    }
+
+    /// A key of each lineage of a session; none if it has no key yet.
+    ///
+    /// # Errors
+    /// Those of the key store and of the provider.
+    pub(crate) async fn of_lineages(&self, cx: &Context, session: &SessionId) -> Result<Vec<Arc<DataKey>>> {
+        let cached = self.cache.get(cx.clock.now(), &(cx.tenant.clone(), session.clone()));
+        let keys = match cached {
+            Some((_, keys)) if keys.newest().is_some() => keys,
+            // Another process may have made one since.
+            _ => self.read(cx, session).await?,
+        };
+        let mut found = Vec::new();
+        for wrap in newest_of_roots(&keys).into_values() {
+            found.push(self.open(cx, session, &keys, wrap.key).await?);
+        }
+        Ok(found)
     }
 
     /// Unwraps one of the keys.

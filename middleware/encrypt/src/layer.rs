@@ -46,8 +46,10 @@ impl Encrypt {
     ///
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] if the key store may lose what it has acknowledged, because a part of it is mirrored
-    /// later; [`ErrorKind::Unsupported`] if it cannot write several records at once.
+    /// later, or for options that exclude each other; [`ErrorKind::Unsupported`] if the key store cannot write several
+    /// records at once, or with a blind index if it cannot compare and append.
     pub fn new(provider: Arc<dyn KeyProvider>, keys: DynBackend, config: EncryptConfig) -> Result<Self> {
+        config.check()?;
         let can = keys.capabilities();
         if can.mirrored_later {
             return Err(Error::new(
@@ -58,6 +60,10 @@ impl Encrypt {
         if can.atomic_batch == Support::No {
             return Err(Error::unsupported("several records at once", "the key store"));
         }
+        if config.blind_index && can.compare_and_append == Support::No {
+            // Two keys of a tenant would make two tokens of one word.
+            return Err(Error::unsupported("a key that all writers agree on", "the key store"));
+        }
         let keys = Keys::new(provider, keys, config.cache_sessions, config.cache());
         Ok(Self(Arc::new(Shared { keys, config })))
     }
@@ -65,11 +71,10 @@ impl Encrypt {
     /// Encrypts what is in `inner`. Does no I/O.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if `inner` cannot keep ciphertexts.
+    /// [`ErrorKind::Unsupported`] if `inner` cannot keep ciphertexts, or with a blind index if it cannot search.
     pub fn over(&self, inner: DynBackend) -> Result<Encrypted> {
-        let encrypted = Encrypted { shared: Arc::clone(&self.0), inner };
-        encrypted.allows(encrypted.inner.capabilities())?;
-        Ok(encrypted)
+        self.0.can_be_built(inner.capabilities())?;
+        Ok(Encrypted { shared: Arc::clone(&self.0), inner })
     }
 }
 
@@ -83,7 +88,7 @@ impl Layer for Encrypt {
     }
 
     fn capabilities(&self, inner: Capabilities) -> Result<Capabilities> {
-        allowed(inner)
+        self.0.can_be_built(inner)
     }
 
     fn apply(&self, inner: DynBackend) -> Result<DynBackend> {
@@ -94,19 +99,32 @@ impl Layer for Encrypt {
 impl Encrypted {
     /// What can be done with ciphertext.
     pub(crate) fn allows(&self, inner: Capabilities) -> Result<Capabilities> {
-        allowed(inner)
+        self.shared.allows(inner)
     }
 }
 
-/// Nothing can be searched or compared that the medium cannot read, and what is sealed once is not sealed again.
-fn allowed(inner: Capabilities) -> Result<Capabilities> {
-    if inner.sealed == Support::No {
-        return Err(Error::unsupported("ciphertexts", "the store below"));
+impl Shared {
+    /// What can be done with ciphertext. Nothing can be compared that the medium cannot read, nor found but by tokens, and
+    /// what is sealed once is not sealed again.
+    fn allows(&self, inner: Capabilities) -> Result<Capabilities> {
+        if inner.sealed == Support::No {
+            return Err(Error::unsupported("ciphertexts", "the store below"));
+        }
+        let search = if self.config.blind_index { inner.search } else { Support::No };
+        let mut outer = inner.sealed(Support::No).search(search).metadata_filter(Support::No);
+        // How large a ciphertext becomes depends on more than the size of the record; what is too large is refused below.
+        outer.max_record_bytes = None;
+        Ok(outer)
     }
-    let mut outer = inner.sealed(Support::No).search(Support::No).metadata_filter(Support::No);
-    // How large a ciphertext becomes depends on more than the size of the record; what is too large is refused below.
-    outer.max_record_bytes = None;
-    Ok(outer)
+
+    /// As [`Shared::allows`]; and tokens that nothing can look up would be shown for nothing. Where searching is only
+    /// switched off for a while, they are written all the same.
+    fn can_be_built(&self, inner: Capabilities) -> Result<Capabilities> {
+        if self.config.blind_index && inner.search == Support::No {
+            return Err(Error::unsupported("search", "the store below"));
+        }
+        self.allows(inner)
+    }
 }
 
 impl fmt::Debug for Encrypt {

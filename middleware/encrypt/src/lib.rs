@@ -27,6 +27,7 @@ mod sealed_value;
 mod session_keys;
 mod shred;
 mod verify;
+mod words;
 mod wrap;
 
 pub use config::EncryptConfig;

@@ -46,7 +46,7 @@ impl<'a> Opener<'a> {
     async fn open_message(&mut self, message: Message) -> Result<(Message, bool)> {
         let sealed = sealed(&message)?;
         let field = Field::Message(&message);
-        let bytes = self.open(field, sealed.generation, &sealed.digest, &sealed.envelope).await?;
+        let bytes = self.open(field, &sealed.words, sealed.generation, &sealed.digest, &sealed.envelope).await?;
         let payload = payload::read(&bytes)?;
         let hidden = payload.role.is_some();
         let mut opened = Message::new(message.id, payload.role.unwrap_or(message.role), payload.content);
@@ -70,7 +70,7 @@ impl<'a> Opener<'a> {
                 return Err(Error::new(ErrorKind::Tampered, "what was sealed here belongs to another change"));
             }
             let field = Field::Value { stamp: sealed.stamp, key };
-            let bytes = self.open(field, sealed.generation, sealed.digest, sealed.envelope).await?;
+            let bytes = self.open(field, &[], sealed.generation, sealed.digest, sealed.envelope).await?;
             Ok(payload::read(&bytes)?.content.into_value().unwrap_or_default())
         };
         let opened = opened.await;
@@ -107,7 +107,14 @@ impl<'a> Opener<'a> {
         Ok(opened)
     }
 
-    async fn open(&mut self, field: Field<'_>, generation: u32, digest: &str, envelope: &str) -> Result<Vec<u8>> {
+    async fn open(
+        &mut self,
+        field: Field<'_>,
+        words: &[String],
+        generation: u32,
+        digest: &str,
+        envelope: &str,
+    ) -> Result<Vec<u8>> {
         let envelope = envelope::read(envelope)?;
         let key = self.key(envelope.key).await?;
         if key.generation != generation {
@@ -115,7 +122,7 @@ impl<'a> Opener<'a> {
             return Err(error.with("data_key", key.id));
         }
         let place = Place { tenant: &self.cx.tenant, session: self.session, field };
-        key.open(&place, digest, envelope).map_err(|error| error.with("data_key", key.id))
+        key.open(&place, words, digest, envelope).map_err(|error| error.with("data_key", key.id))
     }
 
     async fn key(&mut self, id: Stamp) -> Result<Arc<DataKey>> {

@@ -55,7 +55,7 @@ impl Place<'_> {
     }
 }
 
-/// The context of a wrapped key.
+/// Several parts, as they are bound to something that is in no place itself.
 pub(crate) fn parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(128);
     parts.into_iter().for_each(|one| part(&mut bytes, Some(one)));

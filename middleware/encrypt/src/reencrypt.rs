@@ -14,6 +14,7 @@ use crate::open::{Opener, key_of_message};
 use crate::seal::Sealing;
 use crate::sealed_value;
 use crate::session_keys::SessionKeys;
+use crate::words::Tokens;
 use crate::wrap::Wrap;
 
 const TRIES: usize = 16;
@@ -125,6 +126,7 @@ impl Encrypted {
         keys: &SessionKeys,
         targets: &BTreeMap<Stamp, Arc<DataKey>>,
     ) -> Result<u64> {
+        let tokens = self.tokens(cx).await?.map(Arc::new);
         let roots: BTreeMap<Stamp, Stamp> = keys.wraps().map(|wrap| (wrap.key, wrap.root)).collect();
         let (mut resealed, mut from): (u64, Option<Cursor>) = (0, None);
         loop {
@@ -133,7 +135,7 @@ impl Encrypted {
             let mut batch = Vec::new();
             for record in part.items {
                 let target = |key: Stamp| targets.get(roots.get(&key)?).filter(|target| target.id != key);
-                if let Some(record) = self.resealed(cx, session, record, &mut opener, target).await? {
+                if let Some(record) = self.resealed(cx, session, record, &mut opener, tokens.as_ref(), target).await? {
                     batch.push(record);
                 }
             }
@@ -155,9 +157,13 @@ impl Encrypted {
         session: &SessionId,
         record: Record,
         opener: &mut Opener<'_>,
+        tokens: Option<&Arc<Tokens>>,
         target: impl Fn(Stamp) -> Option<&'a Arc<DataKey>>,
     ) -> Result<Option<Record>> {
-        let sealing = |key: &Arc<DataKey>| Sealing { layer: self, cx, session, key: Arc::clone(key) };
+        let sealing = |key: &Arc<DataKey>| {
+            let (key, tokens) = (Arc::clone(key), tokens.map(Arc::clone));
+            Sealing { layer: self, cx, session, key, tokens }
+        };
         match record {
             Record::Message(message) => {
                 let Some(key) = target(key_of_message(&message)?) else { return Ok(None) };
@@ -268,7 +274,7 @@ impl Encrypted {
 }
 
 /// The newest key of each lineage.
-fn newest_of_roots(keys: &SessionKeys) -> BTreeMap<Stamp, Wrap> {
+pub(crate) fn newest_of_roots(keys: &SessionKeys) -> BTreeMap<Stamp, Wrap> {
     let mut newest: BTreeMap<Stamp, Wrap> = BTreeMap::new();
     for wrap in keys.wraps() {
         let better = |known: &Wrap| {

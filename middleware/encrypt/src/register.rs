@@ -46,5 +46,5 @@ fn build(part: &Part<'_>) -> Result<Encrypt> {
         .ok_or_else(|| Error::new(ErrorKind::ConfigInvalid, "a key is missing").with("key", "`keyring`"))?;
     let keys = part.build("keys", &others.keys)?;
     let layer = Encrypt::new(Arc::new(keyring), keys.backend().clone(), config);
-    layer.map_err(|error| error.with("key", "`keys`"))
+    layer.map_err(|error| if error.get("key").is_some() { error } else { error.with("key", "`keys`") })
 }

@@ -16,6 +16,7 @@ use crate::open::Opener;
 use crate::payload;
 use crate::place::{Field, Place};
 use crate::sealed_value::{self, MEMBER};
+use crate::words::Tokens;
 
 /// What the role of every message is where roles are encrypted.
 const ROLE: &str = "sealed";
@@ -33,7 +34,7 @@ impl Encrypted {
             acl::refuse_reserved(&cx.tenant)?;
             records.iter().try_for_each(refuse_ciphertext)?;
             let (_, key) = self.shared.keys.to_write(cx, session).await?;
-            let sealing = Sealing { layer: self, cx, session, key };
+            let sealing = Sealing { layer: self, cx, session, key, tokens: self.tokens(cx).await?.map(Arc::new) };
             let sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
             Ok(self.mark_all(cx, session, &sealed).await?.into_owned())
         };
@@ -55,7 +56,7 @@ impl Encrypted {
             return self.inner.write(cx, session, &marked, options).await;
         }
         let (keys, key) = self.shared.keys.to_write(cx, session).await?;
-        let sealing = Sealing { layer: self, cx, session, key };
+        let sealing = Sealing { layer: self, cx, session, key, tokens: self.tokens(cx).await?.map(Arc::new) };
         let sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
         let mut sealed = self.mark_all(cx, session, &sealed).await?.into_owned();
         // Two digest keys would make two contents of one, and nobody refuses a replay.
@@ -125,6 +126,7 @@ pub(crate) struct Sealing<'a> {
     pub(crate) cx: &'a Context,
     pub(crate) session: &'a SessionId,
     pub(crate) key: Arc<DataKey>,
+    pub(crate) tokens: Option<Arc<Tokens>>,
 }
 
 impl Sealing<'_> {
@@ -154,8 +156,11 @@ impl Sealing<'_> {
         outside.created_at.clone_from(&message.created_at);
         let payload = payload::of_message(message, hidden);
         let pad = self.layer.shared.config.pad;
-        let sealed = self.key.seal(&self.place(Field::Message(&outside)), payload, pad)?;
-        Ok(outside.with_sealed(Sealed::new(self.key.generation, sealed.digest, sealed.envelope)))
+        let words = self.tokens.as_ref().map(|tokens| tokens.of_message(message)).unwrap_or_default();
+        let words = Vec::from_iter(words);
+        let sealed = self.key.seal(&self.place(Field::Message(&outside)), &words, payload, pad)?;
+        let sealed = Sealed::new(self.key.generation, sealed.digest, sealed.envelope).with_words(words);
+        Ok(outside.with_sealed(sealed))
     }
 
     fn values(&self, stamp: Stamp, set: &BTreeMap<String, Option<Value>>) -> Result<BTreeMap<String, Option<Value>>> {
@@ -171,7 +176,7 @@ impl Sealing<'_> {
 
     pub(crate) fn value(&self, stamp: Stamp, key: &str, value: &Value) -> Result<Value> {
         let place = self.place(Field::Value { stamp, key });
-        let sealed = self.key.seal(&place, payload::of_value(value), self.layer.shared.config.pad)?;
+        let sealed = self.key.seal(&place, &[], payload::of_value(value), self.layer.shared.config.pad)?;
         Ok(sealed_value::write(self.key.generation, stamp, &sealed))
     }
 

@@ -76,6 +76,12 @@ impl Encrypted {
         let keys = &self.shared.keys;
         let key_cx = Keys::context(cx);
         let mut receipt = receipt(&cx.tenant, session, cx.clock.wall());
+        if self.shared.config.blind_index {
+            receipt.remains.push(
+                "copies of the data from before: with the key of the tenant, tokens in them tell which words were there"
+                    .to_owned(),
+            );
+        }
         receipt.data_keys = self.destroy_keys(&key_cx, session).await?;
         let key_store = named(&keys.store, &key_cx).await;
         receipt.done(&key_store, "destroy the data keys", Ok(()));

@@ -67,6 +67,10 @@ fn what_is_wrong_is_named_and_no_secret_is_quoted() {
             "this must be a boolean, not text, key: `encrypt.pad`",
         ),
         (json!({ "keyring": "file:a", "keys": { "backend": "lagging" } }), "a key store must not be mirrored later"),
+        (
+            json!({ "keyring": "file:a", "keys": keys, "seal_roles": true, "blind_index": true }),
+            "choose `blind_index` or `seal_roles`, key: `encrypt.blind_index`",
+        ),
     ] {
         let error = build(&options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConfigInvalid);

@@ -20,3 +20,8 @@ conformance!(
     || async { encrypted(EncryptConfig::default().pad(true).seal_roles(true).cache_ms(0)) },
     |kit| kit.cases(300).sequences(100)
 );
+conformance!(
+    encrypted_memory_with_a_blind_index,
+    || async { encrypted(EncryptConfig::default().blind_index(true).pad(true)) },
+    |kit| kit.cases(300).sequences(100)
+);
