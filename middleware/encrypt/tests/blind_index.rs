@@ -5,16 +5,17 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::task::Waker;
 
 use craftx_core::{
-    Backend, Context, DynBackend, ErrorKind, Hit, Layer, Message, Record, Role, SearchQuery, Stamp, Support, Tenant,
-    WriteOptions,
+    Backend, Context, DynBackend, ErrorKind, Hit, Layer, Message, Record, Role, SearchQuery, SecretString, Stamp,
+    Support, Tenant, WriteOptions,
 };
 use craftx_encrypt::{Encrypt, EncryptConfig, Keyring};
 use futures_executor::block_on;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use common::*;
 
@@ -57,6 +58,11 @@ fn texts_of(store: &dyn Backend, query: &str) -> Vec<String> {
 
 fn words(record: &Record) -> BTreeSet<String> {
     message(record).sealed.as_ref().unwrap().words.iter().cloned().collect()
+}
+
+/// Where the key store has the keys of tenants.
+fn of_tenants() -> Context {
+    cx().with_tenant(Tenant::new("craftx.encrypt").unwrap())
 }
 
 const TEXTS: [&str; 24] = [
@@ -109,7 +115,7 @@ fn corpus(random: &mut Random) -> Vec<(String, Record)> {
 fn a_query_finds_the_messages_that_it_finds_in_plaintext() {
     let mut random = Random(11);
     let (mut queries, mut hits) = (0, 0);
-    for _ in 0..from_env("CRAFTX_BLIND_ROUNDS", 6) {
+    for _ in 0..from_env("CRAFTX_BLIND_ROUNDS", 3) {
         let (plain, house) = (memory(), house());
         for (session, record) in corpus(&mut random) {
             for store in [&*plain, &house.store as &dyn Backend] {
@@ -138,7 +144,7 @@ fn a_query_finds_the_messages_that_it_finds_in_plaintext() {
             hits += found.len();
         }
     }
-    assert!(queries > 1_000 && hits > 5_000, "{queries} queries found {hits}");
+    assert!(queries > 1_000 && hits > 3_000, "{queries} queries found {hits}");
 }
 
 #[test]
@@ -256,8 +262,7 @@ fn where_a_tenant_has_two_keys_what_was_written_under_both_is_found() {
         &[said(2, "heron two")],
     )
     .unwrap();
-    let of_tenants = cx().with_tenant(Tenant::new("craftx.encrypt").unwrap());
-    for (cx, session) in [(cx(), "t"), (of_tenants, cx().tenant.as_str())] {
+    for (cx, session) in [(cx(), "t"), (of_tenants(), cx().tenant.as_str())] {
         let wraps = block_on(two.records(&cx, &id(session), None, None)).unwrap().items;
         block_on(one.write(&cx, &id(session), &wraps, &WriteOptions::replay())).unwrap();
     }
@@ -323,9 +328,9 @@ fn tokens_that_were_changed_are_an_error() {
         let forged = House::over(data, house.keys.clone(), ring.clone(), blind());
         let error = load(&forged.store, "s").unwrap_err();
         assert_eq!((error.kind(), error.get("id")), (ErrorKind::Tampered, Some(at(1).to_string().as_str())));
-        if !words.is_empty() {
-            assert_eq!(search(&forged.store, &cx(), &SearchQuery::new("a")).unwrap_err().kind(), ErrorKind::Tampered);
-        }
+        // By a word that it has, or as the neighbour of the other message.
+        let error = search(&forged.store, &cx(), &SearchQuery::new("blue crane")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Tampered);
         assert_eq!(block_on(forged.store.verify(&cx())).unwrap().problems.len(), 1);
     }
 }
@@ -354,8 +359,7 @@ fn the_key_of_the_index_is_rotated_and_counted_and_outlives_shredding() {
     assert_eq!(found(&new.store, "heron"), Found::from([("t".to_owned(), at(1))]));
     write(&new.store, "s", &[said(9, "another heron")]).unwrap();
     assert_eq!(found(&new.store, "heron").len(), 2);
-    let reserved = cx().with_tenant(Tenant::new("craftx.encrypt").unwrap());
-    let error = block_on(new.store.shred(&reserved, &id(cx().tenant.as_str()))).unwrap_err();
+    let error = block_on(new.store.shred(&of_tenants(), &id(cx().tenant.as_str()))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
 }
 
@@ -372,4 +376,47 @@ fn a_cursor_goes_on_and_belongs_to_its_query_alone() {
     write(&house.store, "t", &[said(30, "no bird")]).unwrap();
     let page = block_on(house.store.search(&cx(), &SearchQuery::new("heron").limit(5).cursor(next))).unwrap();
     assert_eq!(page.items.len(), 5);
+}
+
+fn lines(store: &dyn Backend, cx: &Context, session: &str) -> Value {
+    let records = block_on(store.records(cx, &id(session), None, None)).unwrap().items;
+    records.iter().map(|record| record.encode().into_string()).collect()
+}
+
+fn restored(store: &dyn Backend, cx: &Context, session: &str, lines: &Value) {
+    let records = lines.as_array().unwrap().iter().map(|line| Record::parse(line.as_str().unwrap()).unwrap());
+    block_on(store.write(cx, &id(session), &records.collect::<Vec<_>>(), &WriteOptions::replay())).unwrap();
+}
+
+/// What earlier releases have written is found for ever, and written in the same way.
+#[test]
+fn what_version_1_wrote_is_found_and_is_written_again_in_the_same_way() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-words.json");
+    let plain = [said(1, TEXTS[0]), said(2, TEXTS[9]), said(3, "?!")];
+    let tenant = cx().tenant.to_string();
+    if !path.exists() && std::env::var_os("CRAFTX_UPDATE").is_some() {
+        let ring = Keyring::generate("a").unwrap();
+        let house = House::new(Arc::new(Keyring::parse(&ring.to_text().unwrap()).unwrap()), blind());
+        write(&house.store, "s", &plain).unwrap();
+        let golden = json!({
+            "keyring": serde_json::from_str::<Value>(ring.to_text().unwrap().expose()).unwrap(),
+            "key_of_tenant": lines(&*house.keys, &of_tenants(), &tenant),
+            "key_of_session": lines(&*house.keys, &cx(), "s"),
+            "sealed": lines(&*house.data, &cx(), "s"),
+        });
+        std::fs::write(&path, serde_json::to_string_pretty(&golden).unwrap() + "\n").unwrap();
+    }
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let ring = Arc::new(Keyring::parse(&SecretString::new(golden["keyring"].to_string())).unwrap());
+    let house = House::new(ring.clone(), blind());
+    restored(&*house.keys, &of_tenants(), &tenant, &golden["key_of_tenant"]);
+    restored(&*house.keys, &cx(), "s", &golden["key_of_session"]);
+    let again = House::over(memory(), house.keys.clone(), ring, blind());
+    restored(&*house.data, &cx(), "s", &golden["sealed"]);
+    assert_eq!(records(&house.store, "s"), plain);
+    for query in ["heron", "東京", "タワー"] {
+        assert_eq!(found(&house.store, query).len(), 1, "`{query}`");
+    }
+    write(&again.store, "s", &plain).unwrap();
+    assert_eq!(lines(&*again.data, &cx(), "s"), golden["sealed"]);
 }
