@@ -33,14 +33,27 @@ pub(crate) fn hkdf(key: &[u8], salt: &[u8], info: &[&[u8]], out: &mut [u8]) {
     let _ = Hkdf::<Sha256>::new(Some(salt), key).expand_multi_info(info, out);
 }
 
-pub(crate) fn hmac(key: &SecretKey, parts: &[&[u8]]) -> [u8; 32] {
-    // A block is what HMAC makes of every key first: one that is shorter is filled up with zeros.
-    let mut block = Zeroizing::new([0; 64]);
-    block.iter_mut().zip(key.expose()).for_each(|(to, from)| *to = *from);
-    let block: &[u8; 64] = &block;
-    let mut mac = <Hmac<Sha256> as KeyInit>::new(block.into());
-    parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
+/// HMAC-SHA256 under one key, ready for many texts. Overwritten when it is dropped, as are the copies that it makes.
+pub(crate) struct Keyed(Hmac<Sha256>);
+
+impl Keyed {
+    pub(crate) fn new(key: &SecretKey) -> Self {
+        // A block is what HMAC makes of every key first: one that is shorter is filled up with zeros.
+        let mut block = Zeroizing::new([0; 64]);
+        block.iter_mut().zip(key.expose()).for_each(|(to, from)| *to = *from);
+        let block: &[u8; 64] = &block;
+        Self(<Hmac<Sha256> as KeyInit>::new(block.into()))
+    }
+
+    pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
+    }
+}
+
+fn hmac(key: &SecretKey, parts: &[&[u8]]) -> [u8; 32] {
+    Keyed::new(key).mac(parts)
 }
 
 /// POLYVAL of RFC 8452 over a text, padded with zeros to whole blocks, and a block with its length in bytes.

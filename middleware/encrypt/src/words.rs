@@ -3,13 +3,13 @@
 //! A medium finds by what [`search::phrases`] gives, a token for each; a query asks for the tokens of its own phrases. So
 //! what is found is what the same query finds in plaintext, phrases of several characters included.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use craftx_core::search::{self, Query};
 use craftx_core::{Binding, Context, Cursor, Error, Hit, Message, Page, Result, Sealed, SearchQuery};
 use data_encoding::BASE32HEX_NOPAD;
 
-use crate::crypto::{hkdf, hmac};
+use crate::crypto::{Keyed, hkdf};
 use crate::key::SecretKey;
 use crate::layer::Encrypted;
 use crate::open::Opener;
@@ -19,29 +19,33 @@ use crate::place;
 const TOKEN: usize = 8;
 
 /// Makes the tokens of one tenant.
-pub(crate) struct Tokens(SecretKey);
+pub(crate) struct Tokens(Keyed);
 
 impl Tokens {
     /// From the digest key of the tenant, which stays when its data key is renewed.
     pub(crate) fn new(digest: &SecretKey) -> Self {
-        Self(SecretKey::filled(|out| hkdf(digest.expose(), b"", &[b"craftx/v1/index"], out)))
+        let key = SecretKey::filled(|out| hkdf(digest.expose(), b"", &[b"craftx/v1/index"], out));
+        Self(Keyed::new(&key))
     }
 
     /// The tokens of a message, sorted and each once. Those of what stands last are missing if there are too many.
     pub(crate) fn of_message(&self, message: &Message) -> BTreeSet<String> {
-        let mut tokens = BTreeSet::new();
+        let (mut tokens, mut seen) = (BTreeSet::new(), HashSet::new());
         for phrase in search::phrases(message) {
             if tokens.len() == Sealed::MAX_WORDS {
                 break;
             }
-            tokens.insert(self.of_phrase(&phrase));
+            if !seen.contains(&phrase) {
+                tokens.insert(self.of_phrase(&phrase));
+                seen.insert(phrase);
+            }
         }
         tokens
     }
 
     /// Letters and digits that no analyzer takes for a word of a language: the digit keeps them from being stemmed.
     fn of_phrase(&self, phrase: &[String]) -> String {
-        let mac = hmac(&self.0, &[&place::parts(phrase.iter().map(String::as_bytes))]);
+        let mac = self.0.mac(&[&place::parts(phrase.iter().map(String::as_bytes))]);
         let mut token = BASE32HEX_NOPAD.encode(mac.get(..TOKEN).unwrap_or_default());
         token.insert(0, '0');
         token.make_ascii_lowercase();
