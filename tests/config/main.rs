@@ -1,5 +1,12 @@
 //! Configuration: which source wins, and what is said of what is wrong.
-#![cfg(all(feature = "config", feature = "failover", feature = "json", feature = "retry", feature = "sqlite"))]
+#![cfg(all(
+    feature = "access",
+    feature = "config",
+    feature = "failover",
+    feature = "json",
+    feature = "retry",
+    feature = "sqlite"
+))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

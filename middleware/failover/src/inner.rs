@@ -12,7 +12,7 @@ use crate::config::FailoverConfig;
 use crate::dirty::Dirty;
 use crate::identity::Identities;
 use crate::leg::Leg;
-use crate::mark::Spent;
+use crate::mark::{MarksRead, Spent};
 use crate::thread::Signal;
 use crate::turn::Turns;
 
@@ -48,14 +48,19 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) phase: Phase,
+    /// Whether others were told that nothing more is written under our marks.
+    pub(crate) ended: bool,
     pub(crate) dirty: Dirty,
     pub(crate) spent: Spent,
+    pub(crate) marks_read: MarksRead,
     pub(crate) identities: Identities,
     pub(crate) turns: Turns,
     /// What the legs could do when they were prepared.
     pub(crate) capabilities: Vec<Option<Capabilities>>,
     /// When each leg last answered.
     pub(crate) answered: Vec<Option<Instant>>,
+    /// Why each leg did not answer the last time.
+    pub(crate) failures: Vec<Option<String>>,
     /// When marks and identities were last read.
     pub(crate) refreshed: Option<Instant>,
     /// When marks were last taken away.
@@ -72,6 +77,16 @@ impl State {
     pub(crate) fn answered(&mut self, leg: usize, now: Instant) {
         if let Some(answered) = self.answered.get_mut(leg) {
             *answered = Some(now);
+        }
+        if let Some(failure) = self.failures.get_mut(leg) {
+            *failure = None;
+        }
+    }
+
+    pub(crate) fn failed(&mut self, leg: usize, error: &Error) {
+        if let Some(failure) = self.failures.get_mut(leg) {
+            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            *failure = Some(format!("{error}{cause}"));
         }
     }
 }
@@ -91,12 +106,15 @@ impl Inner {
         let owner = random.u128(..);
         let state = State {
             phase: Phase::New,
+            ended: false,
             dirty: Dirty::new(legs.len(), config.is_shared()),
             spent: Spent::new(legs.len()),
+            marks_read: MarksRead::new(legs.len()),
             identities: Identities::new(legs.len()),
             turns: Turns::default(),
             capabilities: vec![None; legs.len()],
             answered: vec![None; legs.len()],
+            failures: vec![None; legs.len()],
             refreshed: None,
             cleared: None,
             mode: Prepare::Open,
