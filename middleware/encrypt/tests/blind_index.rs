@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use craftx_core::{
-    Backend, Context, DynBackend, ErrorKind, Hit, Layer, Message, Record, Role, SearchQuery, SecretString, Stamp,
-    Support, Tenant, WriteOptions,
+    Backend, Capabilities, Context, DynBackend, ErrorKind, Hit, Layer, Message, Record, Role, SearchQuery,
+    SecretString, Slot, Stack, Stamp, Support, Tenant, WriteOptions,
 };
 use craftx_encrypt::{Encrypt, EncryptConfig, Keyring};
 use futures_executor::block_on;
@@ -189,6 +189,38 @@ fn without_a_blind_index_searching_is_unsupported_and_no_word_is_shown() {
     let error = search(&house.store, &cx(), &SearchQuery::new("heron")).unwrap_err();
     assert_eq!((error.kind(), error.operation()), (ErrorKind::Unsupported, "search"));
     assert!(words(&records(&*house.data, "s")[0]).is_empty());
+}
+
+/// A layer that cannot do without searching.
+#[derive(Debug)]
+struct Finder;
+
+impl Layer for Finder {
+    fn name(&self) -> &'static str {
+        "finder"
+    }
+    fn slot(&self) -> Slot {
+        Slot::Access
+    }
+    fn capabilities(&self, inner: Capabilities) -> craftx_core::Result<Capabilities> {
+        match inner.search {
+            Support::No => Err(craftx_core::Error::unsupported("search", "the stack below")),
+            _ => Ok(inner),
+        }
+    }
+    fn apply(&self, inner: DynBackend) -> craftx_core::Result<DynBackend> {
+        Ok(inner)
+    }
+}
+
+#[test]
+fn a_layer_that_needs_search_is_refused_when_the_stack_is_built_unless_there_is_a_blind_index() {
+    let build = |config| {
+        let layer = Encrypt::new(keyring("a"), memory(), config).unwrap();
+        Stack::builder("memory", memory()).layer(Finder).layer(layer).build()
+    };
+    assert_eq!(build(EncryptConfig::default()).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(build(blind()).unwrap().capabilities().search, Support::Yes);
 }
 
 #[test]

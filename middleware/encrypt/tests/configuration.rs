@@ -6,7 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
-use craftx_core::{ErrorKind, Memory, Prepare, Registry, Stack, StackConfig};
+use craftx_core::{ErrorKind, Memory, Prepare, Registry, SearchQuery, Stack, StackConfig};
 use craftx_encrypt::{Encrypted, Keyring};
 use futures_executor::block_on;
 use serde_json::{Value, json};
@@ -45,6 +45,27 @@ fn a_stack_that_a_configuration_describes_encrypts() {
     let below = bytes(&**stack.below(craftx_core::Slot::Encrypt).unwrap(), "s");
     assert!(!below.contains("canary") && below.contains("\"role\":\"sealed\""), "{below}");
     assert!(stack.find::<Encrypted>().is_some());
+}
+
+#[test]
+fn a_configuration_can_ask_for_a_blind_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring.json");
+    Keyring::generate("a").unwrap().save(&path).unwrap();
+    for on in [false, true] {
+        let keyring = format!("file:{}", path.display());
+        let stack = build(&json!({ "keyring": keyring, "keys": { "backend": "memory" }, "blind_index": on })).unwrap();
+        let store = stack.backend();
+        write(&**store, "s", &[said(1, "a heron")]).unwrap();
+        let found = block_on(store.search(&cx(), &SearchQuery::new("herons")));
+        assert_eq!(
+            found.map(|page| page.items.len()).map_err(|error| error.kind()),
+            match on {
+                true => Ok(1),
+                false => Err(ErrorKind::Unsupported),
+            }
+        );
+    }
 }
 
 #[test]
