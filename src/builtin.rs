@@ -22,6 +22,8 @@ pub fn builtin() -> Registry {
     craftx_sqlite::register(&mut registry);
     #[cfg(feature = "access")]
     craftx_access::register(&mut registry);
+    #[cfg(feature = "encrypt")]
+    craftx_encrypt::register(&mut registry);
     #[cfg(feature = "failover")]
     craftx_failover::register(&mut registry);
     #[cfg(feature = "retry")]
@@ -40,6 +42,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("json", "json"),
     ("sqlite", "sqlite"),
     ("access", "access"),
+    ("encrypt", "encrypt"),
     ("hybrid", "failover"),
     ("breaker", "retry"),
     ("retry", "retry"),
@@ -49,7 +52,6 @@ const FEATURES: &[(&str, &str)] = &[
 /// Backends and layers that configurations may name already, so that nothing else is used in their place.
 const LATER: &[(&str, &str)] = &[
     ("az", "craftx-object"),
-    ("encrypt", "craftx-encrypt"),
     ("gs", "craftx-object"),
     ("observe", "craftx-observe"),
     ("postgres", "craftx-postgres"),

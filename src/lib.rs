@@ -56,6 +56,8 @@ pub use conversation::{Conversation, conversation_json};
 #[cfg(feature = "access")]
 pub use craftx_access as access;
 pub use craftx_core::*;
+#[cfg(feature = "encrypt")]
+pub use craftx_encrypt as encrypt_layer;
 #[cfg(feature = "failover")]
 pub use craftx_failover as failover;
 #[cfg(feature = "json")]

@@ -26,6 +26,7 @@ mod reads;
 mod rewrite;
 mod rounds;
 mod row;
+mod seal;
 mod search;
 mod settings;
 mod space;
@@ -42,7 +43,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 type Bench = fn(&Settings) -> Outcome<Row>;
 
 /// Every row by its name, in the order of the table.
-const BENCHES: [(&str, Bench); 26] = [
+const BENCHES: [(&str, Bench); 29] = [
     ("sqlite-one-writer", appends::one_writer),
     ("sqlite-one-writer-thread", appends::one_writer_thread),
     ("sqlite-64-writers", appends::many_writers),
@@ -67,6 +68,9 @@ const BENCHES: [(&str, Bench); 26] = [
     ("failover-sync-shared", failover::mirrored_in_turn),
     ("failover-heal", failover::heal_long),
     ("failover-heal-short", failover::heal_short),
+    ("encrypt-2k", seal::small_ratio),
+    ("encrypt-2k-time", seal::small_time),
+    ("encrypt-1m", seal::large),
     ("sqlite-space", space::sqlite),
     ("json-space", space::json),
 ];

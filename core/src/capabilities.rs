@@ -47,6 +47,10 @@ pub struct Capabilities {
     pub shared: Support,
     /// What was acknowledged survives a crash of the process and loss of power.
     pub durable: Support,
+    /// Whether copies of what was acknowledged are made only afterwards, so that what one part of the store alone has is
+    /// lost with it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub mirrored_later: bool,
     /// The greatest number of records in one write.
     pub max_batch: Option<u32>,
     /// The greatest canonical encoding of one record, in bytes.
@@ -99,7 +103,20 @@ setters!(
     durable
 );
 
+/// It is said of the few stores of which it is true.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 impl Capabilities {
+    /// Sets `mirrored_later`.
+    #[must_use]
+    pub fn mirrored_later(mut self, later: bool) -> Self {
+        self.mirrored_later = later;
+        self
+    }
+
     /// Sets `max_batch`.
     #[must_use]
     pub fn max_batch(mut self, records: u32) -> Self {

@@ -38,6 +38,10 @@ pub enum ErrorKind {
     Corrupted,
     /// The key that would decrypt the data is not there.
     KeyUnavailable,
+    /// Encrypted bytes were changed, or belong elsewhere.
+    Tampered,
+    /// There is plaintext where ciphertext must be.
+    NotEncrypted,
     /// The store was written by a newer version of craftx.
     SchemaTooNew,
     /// The store was written by an older version and has to be migrated first.
@@ -66,6 +70,8 @@ impl ErrorKind {
             Self::StorageFull => "storage_full",
             Self::Corrupted => "corrupted",
             Self::KeyUnavailable => "key_unavailable",
+            Self::Tampered => "tampered",
+            Self::NotEncrypted => "not_encrypted",
             Self::SchemaTooNew => "schema_too_new",
             Self::SchemaTooOld => "schema_too_old",
             Self::Closed => "closed",

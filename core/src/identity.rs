@@ -5,7 +5,7 @@ use crate::{Digest, Message, Record, Sealed};
 /// Tells a record from others, and a renewed ciphertext from an older one.
 ///
 /// Two records are the same if their [digests](Self::digest) are. Of a sealed message, that is the digest of all but the
-/// ciphertext, the keyed digest of the content included; which of two ciphertexts is kept says
+/// ciphertext and the words beside it, the keyed digest of the content included; which of two ciphertexts is kept says
 /// [`is_renewed_by`](Self::is_renewed_by).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -71,6 +71,17 @@ mod tests {
         let new = sealed(1, "d", "two").identity();
         assert_eq!(old.digest(), new.digest());
         assert!(old.is_renewed_by(&new) && !new.is_renewed_by(&old) && !new.is_renewed_by(&new));
+    }
+
+    #[test]
+    fn words_for_searching_do_not_make_another_record() {
+        let with_words = |generation, words: &[&str]| {
+            let sealed = Sealed::new(generation, "d", "one").with_words(words.iter().copied().map(String::from));
+            Record::Message(Message::new(Stamp::MIN, Role::User, Content::Absent).with_sealed(sealed)).identity()
+        };
+        let (old, new) = (with_words(0, &[]), with_words(1, &["0a", "0b"]));
+        assert_eq!(old.digest(), new.digest());
+        assert!(old.is_renewed_by(&new) && !new.is_renewed_by(&old));
     }
 
     #[test]

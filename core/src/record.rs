@@ -423,6 +423,13 @@ mod tests {
                 r#"{"v":1,"record":"message","id":"0193433e-a800-7000-8000-000000000002","role":"user","sealed":{"generation":1,"digest":"d","envelope":"e"}}"#,
             ),
             (
+                Record::Message(
+                    Message::new(at(2), Role::User, Content::Absent)
+                        .with_sealed(Sealed::new(1, "d", "e").with_words(["0b".to_owned(), "0a".to_owned()])),
+                ),
+                r#"{"v":1,"record":"message","id":"0193433e-a800-7000-8000-000000000002","role":"user","sealed":{"generation":1,"digest":"d","envelope":"e","words":["0a","0b"]}}"#,
+            ),
+            (
                 Record::Session { stamp: at(3), set },
                 r#"{"v":1,"record":"session","stamp":"0193433e-a800-7000-8000-000000000003","set":{"n":null,"t":"x"},"remove":["a"]}"#,
             ),

@@ -45,6 +45,14 @@ impl Secret {
         place.map(Self).ok_or_else(|| Error::new(ErrorKind::ConfigInvalid, format!("this must be {EXPECTED}")))
     }
 
+    /// The file, if it is in one: for those who want to know who may read it.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match &self.0 {
+            Place::File(path) => Some(path),
+            Place::Variable(_) => None,
+        }
+    }
+
     /// Reads the secret. A file's last end of line does not belong to it. Blocks while it reads a file.
     ///
     /// # Errors

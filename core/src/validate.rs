@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::{
     Backend, Capabilities, Changes, Compact, Compacted, Content, Context, Cursor, DynBackend, Error, ErrorKind, Hit,
-    Include, Layer, MAX_NAME_BYTES, Message, MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery,
-    Session, SessionId, SessionQuery, Slot, Source, Stamp, Status, Tenant, Verified, WriteOptions, Written, json,
+    Include, Layer, MAX_NAME_BYTES, Message, MessageQuery, Messages, Page, Prepare, Record, Result, Sealed,
+    SearchQuery, Session, SessionId, SessionQuery, Slot, Source, Stamp, Status, Tenant, Verified, WriteOptions,
+    Written, json,
 };
 
 /// How much is too much. The defaults fit every medium.
@@ -49,6 +50,8 @@ impl Default for Limits {
 const RESERVED: &str = "craftx.";
 /// A record puts content into one object more, and `serde_json` reads 127 levels.
 const DEEPEST: usize = 96;
+/// What an index takes of a word.
+const MAX_WORD_BYTES: usize = 64;
 
 /// The layer that checks every write before any medium sees it. Part of every [`Stack`](crate::Stack).
 ///
@@ -167,6 +170,9 @@ impl Limits {
         if message.sealed.is_some() && !(message.content.is_absent() && message.metadata.is_empty()) {
             return Err(Error::invalid("sealed", "a sealed message has no content and no metadata in clear"));
         }
+        if let Some(sealed) = &message.sealed {
+            check_words(&sealed.words)?;
+        }
         match &message.content {
             Content::Parts(parts) => self.check_values("content", parts)?,
             Content::Object(object) => self.check_values("content", object.values())?,
@@ -210,6 +216,21 @@ fn check_number(field: &'static str, number: &serde_json::Number) -> Result<()> 
         return Ok(());
     }
     Err(Error::invalid(field, "has a number that cannot be held exactly"))
+}
+
+/// Words that an index would take apart could not be found again, and their order would tell that of the text.
+fn check_words(words: &[String]) -> Result<()> {
+    if words.len() > Sealed::MAX_WORDS {
+        return Err(too_many("sealed", Sealed::MAX_WORDS, words.len()));
+    }
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if words.iter().any(|word| word.is_empty() || word.len() > MAX_WORD_BYTES || !word.bytes().all(plain)) {
+        return Err(Error::invalid("sealed", "a word must have 1 to 64 lower-case ASCII letters or digits"));
+    }
+    if !words.is_sorted_by(|a, b| a < b) {
+        return Err(Error::invalid("sealed", "words must be sorted, each once"));
+    }
+    Ok(())
 }
 
 fn check_key(key: &str) -> Result<()> {
@@ -449,6 +470,29 @@ mod tests {
         let clear = Record::Cleared { through: at(NOW_MS + year + 2), stamp: at(NOW_MS + year + 3) };
         assert!(write(&store, &[clear], &WriteOptions::fresh()).is_ok());
         assert!(write(&store, &[message(NOW_MS + year + 4, "again")], &WriteOptions::fresh()).is_ok());
+    }
+
+    #[test]
+    fn words_of_ciphertexts_are_plain_sorted_and_few() {
+        let store = store(Limits::default());
+        let sealed = |ms, words: Vec<String>| {
+            let mut sealed = crate::Sealed::new(1, "d", "e");
+            sealed.words = words;
+            Record::Message(Message::new(at(ms), Role::User, Content::Absent).with_sealed(sealed))
+        };
+        let owned = |words: &[&str]| words.iter().copied().map(String::from).collect::<Vec<_>>();
+        for words in [&["b", "a"][..], &["a", "a"], &[""], &["A"], &["\u{e9}"], &["a b"]]
+            .map(owned)
+            .into_iter()
+            .chain([vec!["x".repeat(65)], (0..=Sealed::MAX_WORDS).map(|n| format!("{n:06}")).collect()])
+        {
+            let error = write(&store, &[sealed(1, words)], &WriteOptions::replay()).unwrap_err();
+            assert_eq!((error.kind(), error.get("field")), (ErrorKind::InvalidInput, Some("sealed")));
+        }
+        let most = (0..Sealed::MAX_WORDS).map(|n| format!("{n:06}")).collect();
+        for (ms, words) in [(1, owned(&["0a", "b"])), (2, vec!["x".repeat(64)]), (3, most)] {
+            write(&store, &[sealed(ms, words)], &WriteOptions::replay()).unwrap();
+        }
     }
 
     #[test]

@@ -115,8 +115,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         what: "a layer that this release does not have",
-        toml: "profile = 'production_sqlite'\nlayers = ['encrypt']\n[encrypt]\nkey = 'canary'\n",
-        said: "configure: the layer `encrypt` needs the package `craftx-encrypt`, which comes with a later release, key: `layers`, source: `craftx.toml:2`",
+        toml: "profile = 'production_sqlite'\nlayers = ['observe']\n[observe]\nkey = 'canary'\n",
+        said: "configure: the layer `observe` needs the package `craftx-observe`, which comes with a later release, key: `layers`, source: `craftx.toml:2`",
         ..NOTHING
     },
     Case {

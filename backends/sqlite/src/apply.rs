@@ -250,9 +250,9 @@ impl<'c> Store<'c> {
         let mut variant = 0;
         if self.row.head.is_some_and(|head| id <= head) {
             for stored in bodies(self.conn, self.row.sid, id)? {
-                let stored = Record::Message(stored.message()?);
-                if stored.identity().is_renewed_by(&planned.identity()) {
-                    return self.renew(message, variant);
+                let stored = stored.message()?;
+                if Record::Message(stored.clone()).identity().is_renewed_by(&planned.identity()) {
+                    return self.renew(&stored, message, variant);
                 }
                 variant += 1;
             }
@@ -268,13 +268,17 @@ impl<'c> Store<'c> {
         Ok(())
     }
 
-    /// Puts a ciphertext in the place of an older one. It is new to whoever reads by arrival. Neither has any text, so the
-    /// index for searching has nothing of them.
-    fn renew(&self, message: &Message, variant: i64) -> Sql<()> {
-        self.conn
-            .prepare_cached("DELETE FROM messages WHERE sid = ?1 AND stamp = ?2 AND variant = ?3")?
-            .execute(params![self.row.sid, Bytes(message.id), variant])?;
-        Body::of(message).insert(self.conn, self.position.seq, self.row.sid, variant)?;
+    /// Puts a ciphertext in the place of an older one. It is new to whoever reads by arrival, and its words may be others.
+    fn renew(&mut self, old: &Message, new: &Message, variant: i64) -> Sql<()> {
+        let seq = self
+            .conn
+            .prepare_cached("DELETE FROM messages WHERE sid = ?1 AND stamp = ?2 AND variant = ?3 RETURNING seq")?
+            .query_row(params![self.row.sid, Bytes(old.id), variant], |row| row.get(0))?;
+        Body::of(new).insert(self.conn, self.position.seq, self.row.sid, variant)?;
+        if let (0, Some(index)) = (variant, &mut self.index) {
+            index.remove(seq, old)?;
+            index.add(self.position.seq, new)?;
+        }
         Ok(())
     }
 

@@ -16,7 +16,7 @@ mod snippet;
 mod text;
 
 pub use analyze::{Term, terms};
-pub use query::{MAX_PHRASES, Query};
+pub use query::{MAX_PHRASES, Query, phrases};
 pub use rank::{NEIGHBOURS, Ranker};
 pub use scan::{Scanned, scan};
 pub use snippet::{Snippet, matches, snippet};
@@ -26,7 +26,13 @@ use crate::{Hit, Message, SessionId};
 
 /// What an index holds of a message: the terms of its author's name and of its text, in order, with `None` where
 /// phrases must not span. How many there are is the length by which messages are ranked.
+///
+/// Of a sealed message, the words that its layer made. They are in no order that a phrase could follow: only characters of
+/// scripts without spaces make phrases of several terms, and none of these is in them.
 pub fn indexed(message: &Message) -> Vec<Option<String>> {
+    if let Some(sealed) = &message.sealed {
+        return sealed.words.iter().cloned().map(Some).collect();
+    }
     let mut out = Vec::new();
     for part in author(message).into_iter().chain([text(message).as_ref()]) {
         if !out.is_empty() {

@@ -1,6 +1,8 @@
 //! What is searched for: any text, as phrases of terms.
 
 use super::analyze::{Term, terms};
+use super::text::{author, text};
+use crate::Message;
 
 /// A query has no more phrases than this; the rest of a longer one is left out.
 pub const MAX_PHRASES: usize = 64;
@@ -32,7 +34,7 @@ impl Query {
         let telling: Vec<&Term> = found.iter().filter(|term| !is_stop_word(term)).collect();
         let telling = if telling.is_empty() { found.iter().collect() } else { telling };
         let mut query = Self::default();
-        for run in telling.chunk_by(|a, b| a.single && b.single && a.position + 1 == b.position) {
+        for run in telling.chunk_by(|a, b| touch(a, b)) {
             let run: Vec<String> = run.iter().map(|term| term.text.clone()).collect();
             if run.len() <= LONGEST_RUN {
                 query.add(run);
@@ -61,6 +63,26 @@ impl Query {
     }
 }
 
+/// Every phrase by which a query can find a message, in order and as often as it is there: each word, and each run of one
+/// to four characters of a script without spaces. For an index that cannot put phrases together.
+pub fn phrases(message: &Message) -> Vec<Vec<String>> {
+    let mut phrases = Vec::new();
+    for part in author(message).into_iter().chain([text(message).as_ref()]) {
+        for run in terms(part).chunk_by(touch) {
+            for length in 1..=LONGEST_RUN {
+                let windows = run.windows(length);
+                phrases.extend(windows.map(|window| window.iter().map(|term| term.text.clone()).collect()));
+            }
+        }
+    }
+    phrases
+}
+
+/// Whether two terms stand in one run of characters of a script without spaces.
+fn touch(a: &Term, b: &Term) -> bool {
+    a.single && b.single && a.position + 1 == b.position
+}
+
 fn is_stop_word(term: &Term) -> bool {
     let word = term.word.as_deref().unwrap_or(&term.text);
     STOP_WORDS.split_ascii_whitespace().any(|stop| stop == word)
@@ -69,6 +91,8 @@ fn is_stop_word(term: &Term) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::indexed;
+    use crate::{Role, Stamp};
 
     fn phrases(text: &str) -> Vec<String> {
         Query::parse(text).phrases().iter().map(|phrase| phrase.join("+")).collect()
@@ -88,6 +112,39 @@ mod tests {
         assert_eq!(phrases("東京 タワー"), ["東+京", "タ+ワ+ー"]);
         assert_eq!(phrases("東京タワーへ"), ["東+京", "京+タ", "タ+ワ", "ワ+ー", "ー+へ"]);
         assert!(Query::parse("日本").is_lookup() && !Query::parse("日 本").is_lookup());
+    }
+
+    /// What an index of phrases finds is what an index of terms finds, whatever the texts are.
+    #[test]
+    fn a_message_has_every_phrase_that_finds_it_and_no_other() {
+        let texts = [
+            "The CATS, cat's café",
+            "東京タワーへ、日本 本日",
+            "日a本 日b本は",
+            "한국어로 말해 주세요",
+            "😀👍🏽 x 😀",
+            "か\u{3099}き ไทย",
+            "to be or not to be",
+            "ラーメン tower 東京",
+            "",
+        ];
+        let messages = texts.map(|said| Message::new(Stamp::MIN, Role::User, said).with_metadata("name", "Ann 東"));
+        let mut found = 0;
+        for query in texts.iter().flat_map(|text| text.split(' ')).chain(texts).map(Query::parse) {
+            for message in &messages {
+                let terms = indexed(message);
+                let has = |phrase: &Vec<String>| {
+                    let fits = |run: &[Option<String>]| run.iter().map(Option::as_ref).eq(phrase.iter().map(Some));
+                    terms.windows(phrase.len()).any(fits)
+                };
+                let phrases = super::phrases(message);
+                for phrase in query.phrases() {
+                    assert_eq!(phrases.contains(phrase), has(phrase), "{phrase:?} in {message:?}");
+                    found += usize::from(has(phrase));
+                }
+            }
+        }
+        assert!(found > 50, "{found}");
     }
 
     #[test]

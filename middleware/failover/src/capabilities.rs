@@ -2,6 +2,7 @@
 
 use craftx_core::{Capabilities, Error, ErrorKind, Expect, Record, Result, Scope, SessionOrder, SessionQuery, Support};
 
+use crate::config::Mirror;
 use crate::inner::Inner;
 
 impl Inner {
@@ -19,6 +20,7 @@ impl Inner {
         if !self.config.is_shared() {
             all.shared = Support::No;
         }
+        all.mirrored_later |= self.config.mirror == Mirror::Async;
         all
     }
 
@@ -87,6 +89,7 @@ fn combined(one: Capabilities, other: Capabilities, meet: fn(Support, Support) -
     all.search = meet(one.search, other.search);
     all.shared = meet(one.shared, other.shared);
     all.durable = meet(one.durable, other.durable);
+    all.mirrored_later = one.mirrored_later || other.mirrored_later;
     all.max_batch = [one.max_batch, other.max_batch].into_iter().flatten().min();
     all.max_record_bytes = [one.max_record_bytes, other.max_record_bytes].into_iter().flatten().min();
     all

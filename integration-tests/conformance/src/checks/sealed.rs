@@ -1,7 +1,7 @@
 //! Ciphertexts: what an encryption layer above needs of a store.
 
 use craftx_core::ErrorKind::Conflict;
-use craftx_core::{MessageQuery, Record, WriteOptions};
+use craftx_core::{Content, Message, MessageQuery, Record, Role, Sealed, SearchQuery, WriteOptions};
 
 use crate::bench::{Bench, fold, lines, refused};
 use crate::check::{Verdict, checks, ensure, ensure_eq};
@@ -14,6 +14,7 @@ checks! { "ciphertexts":
     two_ciphertexts_of_one_generation_meet [Can("sealed")] => "of two ciphertexts of one generation every store keeps the same one";
     another_content_is_a_conflict_sealed_or_not [Can("sealed"), Can("detects_conflict")] => "a ciphertext of another content under a known id is refused";
     a_deleted_ciphertext_is_gone [Can("sealed")] => "a deletion ends every ciphertext of the message, those that come later too";
+    a_ciphertext_is_found_by_its_words [Can("sealed"), Can("search")] => "a search finds a ciphertext by the words beside it, and not by those of one that was renewed or deleted";
 }
 
 /// The ciphertext that a generation gives to one content.
@@ -91,5 +92,29 @@ async fn a_deleted_ciphertext_is_gone(bench: Bench) -> Verdict {
     ensure_eq!(place.texts().await?, ["b"], "the live messages");
     let found = place.load(&MessageQuery::oldest_first().ids([at(1)])).await?;
     ensure!(found.items.is_empty(), "a deleted ciphertext can be loaded");
+    Ok(())
+}
+
+async fn a_ciphertext_is_found_by_its_words(bench: Bench) -> Verdict {
+    let place = bench.place("s")?;
+    let ciphertext = |n, generation, words: &[&str]| {
+        let sealed = Sealed::new(generation, "digest", format!("envelope {generation}"));
+        let sealed = sealed.with_words(words.iter().copied().map(String::from));
+        Record::Message(Message::new(at(n), Role::User, Content::Absent).with_sealed(sealed))
+    };
+    let begin = [ciphertext(1, 1, &["0heron", "0crane"]), ciphertext(2, 1, &["0heron"]), generation(3, 1)];
+    let renewed = [ciphertext(1, 2, &["0crane", "0stork"])];
+    let expected: [(&[Record], [&[u64]; 3]); 3] =
+        [(&begin, [&[1, 2], &[1], &[]]), (&renewed, [&[2], &[1], &[1]]), (&[deleted(1, 9)], [&[2], &[], &[]])];
+    for (records, wanted) in expected {
+        place.write(records).await?;
+        for (word, wanted) in ["0heron", "0crane", "0stork"].into_iter().zip(wanted) {
+            let page = bench.store().search(&place.cx, &SearchQuery::new(word)).await?;
+            let mut found: Vec<_> = page.items.iter().map(|hit| hit.message.id).collect();
+            found.sort_unstable();
+            let wanted: Vec<_> = wanted.iter().copied().map(at).collect();
+            ensure_eq!(found, wanted, "what the word `{word}` finds");
+        }
+    }
     Ok(())
 }
