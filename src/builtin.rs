@@ -20,6 +20,8 @@ pub fn builtin() -> Registry {
     craftx_json::register(&mut registry);
     #[cfg(feature = "sqlite")]
     craftx_sqlite::register(&mut registry);
+    #[cfg(feature = "access")]
+    craftx_access::register(&mut registry);
     #[cfg(feature = "encrypt")]
     craftx_encrypt::register(&mut registry);
     #[cfg(feature = "failover")]
@@ -39,6 +41,7 @@ pub fn builtin() -> Registry {
 const FEATURES: &[(&str, &str)] = &[
     ("json", "json"),
     ("sqlite", "sqlite"),
+    ("access", "access"),
     ("encrypt", "encrypt"),
     ("hybrid", "failover"),
     ("breaker", "retry"),
@@ -48,7 +51,6 @@ const FEATURES: &[(&str, &str)] = &[
 
 /// Backends and layers that configurations may name already, so that nothing else is used in their place.
 const LATER: &[(&str, &str)] = &[
-    ("access", "craftx-access"),
     ("az", "craftx-object"),
     ("gs", "craftx-object"),
     ("observe", "craftx-observe"),

@@ -53,6 +53,8 @@ pub use builtin::builtin;
 #[cfg(feature = "config")]
 pub use config::{Config, Origin, ProfileInfo, Recommendation, Setting, list_profiles, recommend};
 pub use conversation::{Conversation, conversation_json};
+#[cfg(feature = "access")]
+pub use craftx_access as access;
 pub use craftx_core::*;
 #[cfg(feature = "encrypt")]
 pub use craftx_encrypt as encrypt_layer;

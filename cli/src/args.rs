@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use craftx::access::Action;
 
 use crate::exit;
 use crate::global::Global;
@@ -47,6 +48,9 @@ pub(crate) enum Command {
     /// Tell whether the store has to be migrated
     #[command(subcommand)]
     Schema(Schema),
+    /// Ask who may do what, where the store limits it
+    #[command(subcommand)]
+    Access(Access),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(Configuration),
@@ -217,6 +221,20 @@ pub(crate) struct SchemaStatus {
     /// Exit with 10 if a migration is pending
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Access {
+    /// Say whether the principal of `--as` may do something, and which rule says so; exit with 4 if it may not
+    Check(AccessCheck),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AccessCheck {
+    /// What: `read`, `append`, `delete`, `update`, `list`, `search`, `admin` or `export`
+    pub(crate) action: Action,
+    /// With which session, by its whole name; none: with the tenant as a whole
+    pub(crate) session: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use craftx::access::Guard;
 use craftx::{Caller, Config, Error, ErrorKind, Origin, Prepare, Result, Storage, Tenant};
 
 /// The time limit of a call that reads everything there is.
@@ -25,9 +26,12 @@ pub(crate) struct Global {
     /// The namespace of the sessions
     #[arg(long, global = true, value_name = "NAME", default_value = "default")]
     tenant: Tenant,
-    /// On behalf of this principal
+    /// On behalf of this principal, with its roles after a colon: `ann` or `ann:editor,support`
     #[arg(long = "as", global = true, value_name = "PRINCIPAL")]
     principal: Option<String>,
+    /// As the system, which may do everything, where the store limits who may do what
+    #[arg(long, global = true, conflicts_with = "principal")]
+    as_system: bool,
     /// Print JSON, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -68,7 +72,13 @@ impl Global {
         });
         let storage = connected?.for_tenant(self.tenant.clone());
         let storage = match &self.principal {
-            Some(principal) => storage.for_caller(self.caller(principal)?),
+            Some(principal) => storage.for_caller(caller(principal)?),
+            None if self.as_system => storage.for_caller(Caller::System),
+            // Nobody is the system because nobody was named.
+            None if is_guarded(&storage) => {
+                let error = Error::new(ErrorKind::Unauthenticated, "the store limits who may do what");
+                return Err(error.with("say", "`--as PRINCIPAL` or `--as-system`"));
+            }
             None => storage,
         };
         self.opened.get_or_init(|| storage.clone());
@@ -102,13 +112,6 @@ impl Global {
         }
     }
 
-    fn caller(&self, principal: &str) -> Result<Caller> {
-        match principal.is_empty() {
-            true => Err(Error::invalid("--as", "must name somebody")),
-            false => Ok(Caller::principal(principal, [""; 0])),
-        }
-    }
-
     /// The same store for what concerns it as a whole. Whoever may read its files is the system, unless the command
     /// was told on whose behalf it acts.
     pub(crate) fn for_administration(&self, storage: &Storage) -> Storage {
@@ -128,4 +131,18 @@ impl Global {
     pub(crate) fn opened(&self) -> Option<&Storage> {
         self.opened.get()
     }
+}
+
+/// `NAME` or `NAME:ROLE,ROLE`.
+fn caller(principal: &str) -> Result<Caller> {
+    let (name, roles) = principal.split_once(':').unwrap_or((principal, ""));
+    match name.is_empty() {
+        true => Err(Error::invalid("--as", "must name somebody")),
+        false => Ok(Caller::principal(name, roles.split(',').filter(|role| !role.is_empty()))),
+    }
+}
+
+/// Whether a layer decides who may do what.
+fn is_guarded(storage: &Storage) -> bool {
+    storage.stack().find::<Guard>().is_some()
 }

@@ -1,5 +1,6 @@
 //! `craftx heal`.
 
+use craftx::access::Guard;
 use craftx::failover::{Failover, Healed};
 use serde_json::json;
 
@@ -11,9 +12,14 @@ use crate::progress::Progress;
 
 pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
     let storage = global.open().await?;
+    let cx = global.for_administration(&storage).context();
+    if storage.stack().find::<Guard>().is_some() {
+        // Healing goes below the layer that would ask.
+        cx.require_system().map_err(|error| error.during("heal"))?;
+    }
     let progress = Progress::new(global, "heal", "stores", None);
     let healed = match storage.stack().base::<Failover>() {
-        Some(hybrid) => hybrid.heal(&global.for_administration(&storage).context()).await,
+        Some(hybrid) => hybrid.heal(&cx).await,
         // A store that is one has nothing to make equal.
         None => {
             let mut nothing = Healed::default();

@@ -1,5 +1,6 @@
 //! The `craftx` command. Data goes to stdout, talk to stderr; the exit code says what happened.
 
+mod access;
 mod append;
 mod args;
 mod completions;
@@ -92,6 +93,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Doctor => doctor::run(global).await,
         Command::Heal => heal::run(global).await,
         Command::Schema(schema) => schema::run(global, schema).await,
+        Command::Access(access) => access::run(global, access).await,
         Command::Config(configuration) => config::run(global, configuration),
         Command::Profiles => profiles::run(global),
         Command::Completions(completions) => completions::run(global, completions),

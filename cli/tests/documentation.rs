@@ -99,6 +99,7 @@ fn every_example_runs_and_prints_what_is_shown() {
     let page = page();
     let place = Place::new("");
     place.write("craftx.toml", blocks(&page, "toml")[0]);
+    place.write("guarded.toml", blocks(&page, "toml")[1]);
     place.write("conversations.jsonl", blocks(&page, "jsonl")[0]);
     for (name, section) in sections(&page) {
         let examples: Vec<&str> = blocks(section, "sh").into_iter().flat_map(str::lines).collect();

@@ -31,6 +31,8 @@ pub struct Context {
     pub token: Option<Token>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
+    /// What the application calls the request that this call serves, so that logs can be brought together.
+    pub request: Option<Arc<str>>,
 }
 
 impl Context {
@@ -43,6 +45,7 @@ impl Context {
             freshness: Freshness::default(),
             token: None,
             clock: Arc::new(SystemClock),
+            request: None,
         }
     }
 
@@ -90,6 +93,13 @@ impl Context {
     #[must_use]
     pub fn with_token(mut self, token: Option<Token>) -> Self {
         self.token = token;
+        self
+    }
+
+    /// Sets what the application calls the request that this call serves.
+    #[must_use]
+    pub fn with_request(mut self, request: impl Into<Arc<str>>) -> Self {
+        self.request = Some(request.into());
         self
     }
 

@@ -71,10 +71,18 @@ impl Stack {
         base.downcast_ref()
     }
 
-    /// The outermost backend of this type, among all that the layers make of each other: the handle of a layer.
+    /// The outermost backend of this type in the stack, whether a layer made it or it lies below all of them, for what
+    /// only that type can do.
+    ///
+    /// ```
+    /// use craftx_core::{Memory, Stack};
+    /// use std::sync::Arc;
+    /// let stack = Stack::builder("memory", Arc::new(Memory::new())).build()?;
+    /// assert!(stack.find::<Memory>().is_some());
+    /// # Ok::<(), craftx_core::Error>(())
+    /// ```
     pub fn find<B: Backend>(&self) -> Option<&B> {
-        let inner = self.layers.iter().map(|level| &level.inner);
-        std::iter::once(&self.top).chain(inner).find_map(|backend| {
+        std::iter::once(&self.top).chain(self.layers.iter().map(|level| &level.inner)).find_map(|backend| {
             let backend: &dyn Any = &**backend;
             backend.downcast_ref()
         })

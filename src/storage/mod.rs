@@ -102,7 +102,7 @@ impl Storage {
     /// # Errors
     /// As [`Backend::prepare`](crate::Backend::prepare).
     pub async fn prepare(&self, mode: Prepare) -> Result<Capabilities> {
-        self.backend().prepare(&self.context(), mode).await
+        self.backend().prepare(&self.of_the_application(), mode).await
     }
 
     /// The same store for another tenant.
@@ -115,6 +115,12 @@ impl Storage {
     #[must_use]
     pub fn for_caller(&self, caller: Caller) -> Self {
         Self { cx: self.cx.clone().with_caller(caller), ..self.clone() }
+    }
+
+    /// The same store for calls that serve this request: what the application calls it stands in audit logs.
+    #[must_use]
+    pub fn for_request(&self, request: impl Into<Arc<str>>) -> Self {
+        Self { cx: self.cx.clone().with_request(request), ..self.clone() }
     }
 
     /// The same store with another time limit for each call; `None` leaves only the limits of the medium.
@@ -178,7 +184,12 @@ impl Storage {
     /// # Errors
     /// Those of the medium; the store is closed all the same.
     pub async fn close(&self) -> Result<()> {
-        self.backend().close(&self.context()).await
+        self.backend().close(&self.of_the_application()).await
+    }
+
+    /// Opening and closing a store is up to the application, whomever this storage speaks for.
+    fn of_the_application(&self) -> Context {
+        self.context().with_caller(Caller::System)
     }
 
     fn backend(&self) -> &DynBackend {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod as_caller;
 mod bench;
 mod check;
 mod checks;
@@ -14,6 +15,7 @@ mod records;
 mod report;
 mod subject;
 
+pub use as_caller::AsCaller;
 pub use kit::Kit;
 pub use plug::{JumpingClock, Plug};
 pub use report::{Entry, Finding, Report};
