@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use craftx_core::{Context, Error, Result, Secret, async_trait};
+use craftx_core::{Context, Error, ErrorKind, Result, Secret, async_trait};
 use serde::Deserialize;
 
 use crate::key::KeyMaterial;
@@ -63,10 +63,16 @@ impl KeyProvider for KeyringSource {
     }
 
     async fn wrap(&self, cx: &Context, of: &KeyContext<'_>, material: &KeyMaterial) -> Result<Wrapped> {
-        self.read()?.wrap(cx, of, material).await
+        self.read().map_err(unavailable)?.wrap(cx, of, material).await
     }
 
     async fn unwrap(&self, cx: &Context, of: &KeyContext<'_>, wrapped: &Wrapped) -> Result<KeyMaterial> {
-        self.read()?.unwrap(cx, of, wrapped).await
+        self.read().map_err(unavailable)?.unwrap(cx, of, wrapped).await
     }
+}
+
+/// A keyring that was there when the store was opened, and is not any more: its keys are missing.
+fn unavailable(error: Error) -> Error {
+    let missing = Error::new(ErrorKind::KeyUnavailable, error.message().to_owned()).during(error.operation());
+    error.context().fold(missing, |missing, (name, value)| missing.with(name, value))
 }

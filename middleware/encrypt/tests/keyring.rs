@@ -151,6 +151,15 @@ fn a_keyring_file_is_for_its_owner_alone_and_changes_are_seen() {
     keyring.save(&path).unwrap();
     let cx = Context::system(Tenant::default());
     assert_eq!(block_on(KeyProvider::keys(&provider, &cx)).unwrap().len(), 2);
+    let home = names("t", "s");
+    let of = context(&home, Stamp::MIN, 1);
+    let wrapped = block_on(provider.wrap(&cx, &of, &KeyMaterial::new(vec![7; 64]))).unwrap();
+    let away = folder.path().join("away");
+    std::fs::rename(&path, &away).unwrap();
+    let error = block_on(provider.unwrap(&cx, &of, &wrapped)).map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
+    std::fs::rename(&away, &path).unwrap();
+    assert!(block_on(provider.unwrap(&cx, &of, &wrapped)).is_ok());
     for open in [0o640, 0o604, 0o660] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(open)).unwrap();
         let error = KeyringSource::file(&path).unwrap().read().unwrap_err();
