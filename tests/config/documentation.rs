@@ -1,5 +1,7 @@
 //! `docs/configuration.md` tells what is so.
 
+use craftx::access::AccessConfig;
+use craftx::encrypt_layer::EncryptConfig;
 use craftx::failover::FailoverConfig;
 use craftx::json_backend::JsonConfig;
 use craftx::retry_layer::{BreakerConfig, RetryConfig, TimeoutConfig};
@@ -34,6 +36,13 @@ fn every_key_is_there_with_its_default() {
         rows("hybrid", FailoverConfig::default()),
         vec!["| `hybrid.primary` | required |".to_owned(), "| `hybrid.secondary` | `[]` |".to_owned()],
         rows("validate", Limits::default()),
+        rows("access", AccessConfig::default()),
+        vec!["| `access.allow` | `[]` |", "| `access.forbid` | `[]` |", "| `access.audit` | none |"]
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        rows("encrypt", EncryptConfig::default()),
+        vec!["| `encrypt.keyring` | required |".to_owned(), "| `encrypt.keys` | required |".to_owned()],
         rows("retry", RetryConfig::default()),
         rows("timeout", TimeoutConfig::default()),
         rows("breaker", BreakerConfig::default().slow_ms(Some(1))),
@@ -41,8 +50,8 @@ fn every_key_is_there_with_its_default() {
     for row in keys.concat() {
         assert!(text.contains(&row), "{row}");
     }
-    let parts =
-        ["json", "sqlite", "hybrid", "validate", "retry", "timeout", "breaker"].map(|part| format!("| `{part}."));
+    let parts = ["json", "sqlite", "hybrid", "access", "validate", "encrypt", "retry", "timeout", "breaker"]
+        .map(|part| format!("| `{part}."));
     let documented = text.lines().filter(|line| parts.iter().any(|part| line.starts_with(part))).count();
     assert_eq!(documented, keys.concat().len());
 }

@@ -9,13 +9,15 @@
     reason = "tests"
 )]
 
-#[cfg(feature = "retry")]
+#[cfg(all(feature = "access", feature = "encrypt"))]
 mod documentation;
 mod guide;
 mod hybrid;
 mod opening;
 mod precedence;
 mod process;
+#[cfg(all(feature = "access", feature = "encrypt"))]
+mod sealed;
 mod secrets;
 mod stacks;
 mod support;

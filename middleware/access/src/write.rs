@@ -2,8 +2,8 @@
 
 use craftx_core::union::{check_expectation, no_such_session};
 use craftx_core::{
-    Context, Error, ErrorKind, Expect, Operation, Record, Result, Session, SessionId, Source, Stamp, WriteOptions,
-    Written, random_bits,
+    Backend, Context, Error, ErrorKind, Expect, Operation, Record, Result, Session, SessionId, Source, Stamp,
+    WriteOptions, Written, random_bits,
 };
 
 use crate::audit::Entry;
@@ -59,7 +59,13 @@ impl Guard {
     ) -> Result<Written> {
         let actions = Actions::of_records(records);
         let mut entry = entry(cx, Operation::Write, actions, Some(session));
-        let who = match self.asker(&mut entry).await? {
+        let asker = self.asker(&mut entry).await?;
+        // What was told holds for everybody, also for those who do not need the place that is kept free.
+        let most = Backend::capabilities(self).max_batch.map_or(usize::MAX, |most| most as usize);
+        if records.len() > most {
+            return Err(Error::invalid("records", format!("must be {most} at most")).during("write"));
+        }
+        let who = match asker {
             Asker::System => return self.write_as_is(cx, entry, records, options).await,
             Asker::Principal(who) => who,
         };
