@@ -92,7 +92,7 @@ fn heal(settings: &Settings, in_session: usize) -> Outcome<Row> {
     let open = || {
         let secondary = Arc::new(Surrounded::new(Arc::clone(&plug), Arc::clone(&secondary)));
         let builder = Failover::builder("primary", Arc::clone(&primary)).secondary("secondary", secondary);
-        let failover = builder.config(single().heal_interval_ms(0)).build()?;
+        let failover = builder.config(single().heal_interval_ms(0).settle_ms(1)).build()?;
         block_on(failover.prepare(&cx, Prepare::Migrate))?;
         Ok::<_, craftx::Error>(failover)
     };
@@ -116,6 +116,8 @@ fn heal(settings: &Settings, in_session: usize) -> Outcome<Row> {
             drop(failover);
             plug.pull(false);
             let failover = open()?;
+            // Marks that stay until a write may no longer arrive would have the next round copy this one again.
+            std::thread::sleep(Duration::from_millis(2));
             let mut healed = 0;
             let took = timed(|| {
                 healed = block_on(failover.heal(&cx)).records;

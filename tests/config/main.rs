@@ -1,5 +1,12 @@
 //! Configuration: which source wins, and what is said of what is wrong.
-#![cfg(all(feature = "config", feature = "failover", feature = "json", feature = "retry", feature = "sqlite"))]
+#![cfg(all(
+    feature = "access",
+    feature = "config",
+    feature = "failover",
+    feature = "json",
+    feature = "retry",
+    feature = "sqlite"
+))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,14 +16,14 @@
     reason = "tests"
 )]
 
-#[cfg(all(feature = "access", feature = "encrypt"))]
+#[cfg(feature = "encrypt")]
 mod documentation;
 mod guide;
 mod hybrid;
 mod opening;
 mod precedence;
 mod process;
-#[cfg(all(feature = "access", feature = "encrypt"))]
+#[cfg(feature = "encrypt")]
 mod sealed;
 mod secrets;
 mod stacks;

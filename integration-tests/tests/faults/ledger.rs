@@ -116,12 +116,12 @@ impl Ledger {
 
     /// Writes again whatever was not acknowledged, and some of what was: everything must then be there, once.
     pub(crate) fn write_again(&mut self, store: &DynBackend) -> Result<(), String> {
-        let refused = std::mem::take(&mut self.refused);
-        for number in refused {
+        while let Some(number) = self.refused.last().copied() {
             let batch = self.batch(number);
-            batch.write(store).map_err(|error| format!("cannot be written again: {error}"))?;
-            batch.write(store).map_err(|error| format!("cannot be written twice: {error}"))?;
+            batch.write(store).map_err(|error| format!("cannot be written again: {error:?}"))?;
+            batch.write(store).map_err(|error| format!("cannot be written twice: {error:?}"))?;
             batch.write(&self.settled).unwrap();
+            self.refused.pop();
         }
         self.check(&**store)
     }

@@ -57,6 +57,9 @@ const MOST: usize = 10_000;
 #[derive(Clone)]
 pub struct CedarPolicy(Arc<Mutex<Arc<Loaded>>>);
 
+/// What becomes of a question to Cedar. Why it could not be put is told to nobody.
+type Evaluated<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
 /// One version of the policies, with what was decided by it.
 struct Loaded {
     policies: PolicySet,
@@ -138,10 +141,10 @@ impl Loaded {
 
     /// # Errors
     /// If the question itself cannot be put. The caller denies then.
-    fn evaluate(&self, request: &Request<'_>) -> std::result::Result<Decision, Box<dyn std::error::Error>> {
+    fn evaluate(&self, request: &Request<'_>) -> Evaluated<Decision> {
         let user = uid("User", request.principal)?;
         let roles = request.roles.iter().map(AsRef::as_ref).chain([EVERYONE]);
-        let roles: HashSet<EntityUid> = roles.map(|role| uid("Role", role)).collect::<std::result::Result<_, _>>()?;
+        let roles: HashSet<EntityUid> = roles.map(|role| uid("Role", role)).collect::<Evaluated<_>>()?;
         let tenant = uid("Tenant", request.tenant.as_str())?;
         let (resource, within) = match request.relation {
             Relation::Tenant => (tenant.clone(), HashSet::new()),
@@ -178,7 +181,7 @@ impl Loaded {
     }
 }
 
-fn uid(kind: &'static str, name: &str) -> std::result::Result<EntityUid, cedar_policy::ParseErrors> {
+fn uid(kind: &'static str, name: &str) -> Evaluated<EntityUid> {
     Ok(EntityUid::from_type_name_and_id(EntityTypeName::from_str(kind)?, EntityId::new(name)))
 }
 

@@ -63,7 +63,9 @@ impl Guard {
         // What was told holds for everybody, also for those who do not need the place that is kept free.
         let most = Backend::capabilities(self).max_batch.map_or(usize::MAX, |most| most as usize);
         if records.len() > most {
-            return Err(Error::invalid("records", format!("must be {most} at most")).during("write"));
+            let error =
+                Error::invalid("records", "there are too many").with("limit", most).with("found", records.len());
+            return self.refuse(&entry, error).await;
         }
         let who = match asker {
             Asker::System => return self.write_as_is(cx, entry, records, options).await,
@@ -173,13 +175,15 @@ impl Guard {
         let policy = &*self.policy;
         let anywhere = who.decide_all(policy, *actions, Relation::Other);
         let start = who.decide(policy, Action::Append, Relation::New);
-        let starts_nothing = if records.is_empty() { start.allowed } else { batch.only_deletes() && anywhere.allowed };
-        if starts_nothing {
-            entry.rule = if records.is_empty() { start.rule } else { anywhere.rule };
+        if (records.is_empty() || batch.only_deletes()) && anywhere.allowed {
+            // Nothing is started by it.
+            entry.rule = anywhere.rule;
             return self.write_as_is(cx, entry.clone(), records, options).await.map(Some);
         }
+        // A batch that would change nothing must not tell a name that is taken from one that is free.
+        let probes = records.is_empty();
         let deletes = actions.contains(Action::Delete) && !who.decide(policy, Action::Delete, Relation::Other).allowed;
-        if !start.allowed || deletes || !who.decide_all(policy, *actions, Relation::Owner).allowed {
+        if !start.allowed || probes || deletes || !who.decide_all(policy, *actions, Relation::Owner).allowed {
             entry.rule = "absent".into();
             return self.refuse(entry, batch.absent()).await;
         }
@@ -191,11 +195,6 @@ impl Guard {
         }
         if matches!(options.expect, Expect::Version(_)) {
             return self.refuse(entry, batch.absent()).await;
-        }
-        let most = self.inner.capabilities().max_batch.map_or(usize::MAX, |most| most as usize);
-        if records.len() >= most {
-            let error = Error::invalid("records", "there are too many to start a session with");
-            return self.refuse(entry, error.with("limit", most.saturating_sub(1)).with("found", records.len())).await;
         }
         let mut started = Vec::with_capacity(records.len() + 1);
         started.push(batch.owner()?);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use craftx_core::{Error, ErrorKind, Result};
 use craftx_retry::BreakerConfig;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One failure opens a breaker, however many calls succeeded before: a leg that hangs costs its share once.
 const ONE_IS_ENOUGH: f64 = 1e-9;
@@ -44,6 +44,7 @@ pub struct FailoverConfig {
     /// owner relies on it for half of that. Default: 60,000; at least four times `timeout_ms`.
     pub mark_lease_ms: u64,
     /// When a leg is away, and how long until it is asked again. Default: one failure is enough, 5,000 ms, one probe.
+    #[serde(deserialize_with = "leg_breaker")]
     pub breaker: BreakerConfig,
 }
 
@@ -59,9 +60,45 @@ impl Default for FailoverConfig {
             linger_ms: 2_000,
             settle_ms: 30_000,
             mark_lease_ms: 60_000,
-            breaker: BreakerConfig::default().min_calls(1).failure_ratio(ONE_IS_ENOUGH).probes(1),
+            breaker: LegBreaker::default().into(),
         }
     }
+}
+
+/// A breaker as configurations give it: the keys that they leave out are those of a leg, and not of a breaker by itself, or
+/// whoever sets one of them would get a leg that is away only after many failures.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LegBreaker {
+    window_ms: u64,
+    min_calls: u32,
+    failure_ratio: f64,
+    open_ms: u64,
+    probes: u32,
+    slow_ms: Option<u64>,
+}
+
+impl Default for LegBreaker {
+    fn default() -> Self {
+        let BreakerConfig { window_ms, open_ms, slow_ms, .. } = BreakerConfig::default();
+        Self { window_ms, min_calls: 1, failure_ratio: ONE_IS_ENOUGH, open_ms, probes: 1, slow_ms }
+    }
+}
+
+impl From<LegBreaker> for BreakerConfig {
+    fn from(leg: LegBreaker) -> Self {
+        Self::default()
+            .window_ms(leg.window_ms)
+            .min_calls(leg.min_calls)
+            .failure_ratio(leg.failure_ratio)
+            .open_ms(leg.open_ms)
+            .probes(leg.probes)
+            .slow_ms(leg.slow_ms)
+    }
+}
+
+fn leg_breaker<'de, D: Deserializer<'de>>(given: D) -> std::result::Result<BreakerConfig, D::Error> {
+    LegBreaker::deserialize(given).map(BreakerConfig::from)
 }
 
 /// When a write is copied to the other legs.

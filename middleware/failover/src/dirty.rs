@@ -24,6 +24,11 @@ pub(crate) type MarkId = (SessionId, Stamp);
 pub(crate) struct Dirty {
     /// By session and holder.
     holds: BTreeMap<(Place, usize), Hold>,
+    /// Of each leg, by tenant: the sessions and the holders from which it may lack something. Whoever asks for copies that
+    /// are due does not look at all the others.
+    due: Vec<BTreeMap<Tenant, BTreeSet<(SessionId, usize)>>>,
+    /// Of each holder: the sessions that others have marked in it.
+    foreign: Vec<BTreeMap<MarkId, Place>>,
     legs: usize,
     /// Whether other processes may write under marks that are not ours.
     shared: bool,
@@ -144,6 +149,12 @@ impl Owed {
     }
 }
 
+impl Lack {
+    fn is_nothing(&self) -> bool {
+        self.owed.is_nothing() && !self.unsure
+    }
+}
+
 impl Hold {
     fn new(legs: usize, now: Instant) -> Self {
         Self {
@@ -161,7 +172,7 @@ impl Hold {
     fn is_clean(&self, now: Instant) -> bool {
         self.in_flight == 0
             && self.unsettled.is_none_or(|until| until <= now)
-            && self.lacks.iter().all(|lack| lack.owed.is_nothing() && !lack.unsure)
+            && self.lacks.iter().all(Lack::is_nothing)
     }
 
     fn job(&self, leg: usize, need: Need, now: Instant) -> Option<How> {
@@ -180,12 +191,29 @@ impl Hold {
 
 impl Dirty {
     pub(crate) fn new(legs: usize, shared: bool) -> Self {
-        Self { legs, shared, ..Self::default() }
+        Self { legs, shared, due: vec![BTreeMap::new(); legs], foreign: vec![BTreeMap::new(); legs], ..Self::default() }
     }
 
     fn hold(&mut self, place: &Place, holder: usize, now: Instant) -> &mut Hold {
         let legs = self.legs;
         self.holds.entry((place.clone(), holder)).or_insert_with(|| Hold::new(legs, now))
+    }
+
+    /// Brings the index up to date after something was or is no longer owed.
+    fn index(&mut self, place: &Place, holder: usize) {
+        let hold = self.holds.get(&(place.clone(), holder));
+        for (leg, due) in self.due.iter_mut().enumerate() {
+            let is_due = hold.and_then(|hold| hold.lacks.get(leg)).is_some_and(|lack| !lack.is_nothing());
+            let key = (place.session.clone(), holder);
+            if is_due {
+                due.entry(place.tenant.clone()).or_default().insert(key);
+            } else if let Some(sessions) = due.get_mut(&place.tenant) {
+                sessions.remove(&key);
+                if sessions.is_empty() {
+                    due.remove(&place.tenant);
+                }
+            }
+        }
     }
 
     /// A write to the holder begins. Says whether the session has a mark there that can be relied on. While the write
@@ -235,15 +263,17 @@ impl Dirty {
             }
         }
         self.kept = kept;
+        self.index(place, holder);
     }
 
     /// Somebody else has marked the session in the holder: whatever the holder has of it, the others may lack. Nobody
     /// takes the mark away before `until`.
     pub(crate) fn foreign(&mut self, place: &Place, holder: usize, mark: MarkId, until: Instant, now: Instant) {
-        let hold = self.hold(place, holder, now);
-        if hold.foreign.contains(&mark) {
+        let known = self.foreign.get_mut(holder).and_then(|known| known.insert(mark.clone(), place.clone()));
+        if known.is_some() {
             return;
         }
+        let hold = self.hold(place, holder, now);
         hold.foreign.push(mark);
         hold.unsettled = hold.unsettled.max(Some(until));
         let accepted = hold.accepted;
@@ -254,39 +284,42 @@ impl Dirty {
             lack.unsure = true;
         }
         self.kept -= freed;
+        self.index(place, holder);
     }
 
-    /// Forgets the marks of others in the holder that are no longer there: their owners have seen to them.
-    pub(crate) fn keep_foreign(&mut self, holder: usize, there: &[(MarkId, Place)]) {
-        let there: BTreeSet<&MarkId> = there.iter().map(|(mark, _)| mark).collect();
-        for ((_, of), hold) in &mut self.holds {
-            if *of == holder {
-                hold.foreign.retain(|mark| there.contains(mark));
-            }
+    /// A mark of somebody else is no longer there: its owner has seen to it.
+    pub(crate) fn unmarked(&mut self, holder: usize, mark: &MarkId) {
+        let place = self.foreign.get_mut(holder).and_then(|known| known.remove(mark));
+        if let Some(hold) = place.and_then(|place| self.holds.get_mut(&(place, holder))) {
+            hold.foreign.retain(|known| known != mark);
         }
+    }
+
+    /// The marks of this owner in the holder.
+    pub(crate) fn marks_of(&self, holder: usize, owner: &SessionId) -> Vec<MarkId> {
+        let from = self.foreign.get(holder).into_iter().flat_map(|known| known.range((owner.clone(), Stamp::MIN)..));
+        from.map(|(mark, _)| mark).take_while(|mark| mark.0 == *owner).cloned().collect()
     }
 
     /// The copies to this leg that are due.
     pub(crate) fn jobs(&self, leg: usize, which: Which<'_>, need: Need, now: Instant) -> Vec<Job> {
-        let job = |(place, holder): (&Place, usize), hold: &Hold| {
-            if holder == leg {
-                return None;
-            }
+        let job = |place: Place, holder: usize| {
+            let hold = self.holds.get(&(place.clone(), holder)).filter(|_| holder != leg)?;
             let how = hold.job(leg, need, now)?;
             let (gone, accepted) = (hold.gone, hold.accepted);
-            Some(Job { place: place.clone(), holder, leg, how, gone, accepted, began: now, epoch: self.epoch })
+            Some(Job { place, holder, leg, how, gone, accepted, began: now, epoch: self.epoch })
+        };
+        let due = self.due.get(leg);
+        let of = |tenant: &Tenant, sessions: &BTreeSet<(SessionId, usize)>| {
+            let place = |session: &SessionId| Place { tenant: tenant.clone(), session: session.clone() };
+            sessions.iter().filter_map(|(session, holder)| job(place(session), *holder)).collect::<Vec<_>>()
         };
         match which {
-            Which::Session(place) => (0..self.legs)
-                .filter_map(|holder| job((place, holder), self.holds.get(&(place.clone(), holder))?))
-                .collect(),
-            Which::Tenant(tenant) => self
-                .holds
-                .iter()
-                .filter(|((place, _), _)| place.tenant == *tenant)
-                .filter_map(|((place, holder), hold)| job((place, *holder), hold))
-                .collect(),
-            Which::All => self.holds.iter().filter_map(|((place, holder), hold)| job((place, *holder), hold)).collect(),
+            Which::Session(place) => (0..self.legs).filter_map(|holder| job(place.clone(), holder)).collect(),
+            Which::Tenant(tenant) => {
+                due.and_then(|due| due.get(tenant)).map(|sessions| of(tenant, sessions)).unwrap_or_default()
+            }
+            Which::All => due.into_iter().flatten().flat_map(|(tenant, sessions)| of(tenant, sessions)).collect(),
         }
     }
 
@@ -327,18 +360,24 @@ impl Dirty {
             lack.unsure = false;
         }
         self.kept = self.kept + lack.owed.bytes() - before;
+        self.index(&job.place, job.holder);
     }
 
     /// Forgets the sessions that are the same everywhere and have not been written for a while, and returns their
     /// marks by holder.
     pub(crate) fn settled(&mut self, now: Instant, linger: Duration) -> Vec<(usize, Vec<Stamp>, Vec<MarkId>)> {
         let mut marks = Vec::new();
+        let known = &mut self.foreign;
         self.holds.retain(|(_, holder), hold| {
             if !hold.is_clean(now) || hold.touched + linger > now {
                 return true;
             }
             let own = hold.marks.iter().map(|(id, _)| *id).collect();
-            marks.push((*holder, own, std::mem::take(&mut hold.foreign)));
+            let foreign = std::mem::take(&mut hold.foreign);
+            if let Some(known) = known.get_mut(*holder) {
+                foreign.iter().for_each(|mark| drop(known.remove(mark)));
+            }
+            marks.push((*holder, own, foreign));
             false
         });
         marks
@@ -360,23 +399,21 @@ impl Dirty {
 
     /// Whether none of these legs lacks anything of the session, and nothing may still arrive but what is being written.
     pub(crate) fn are_equal(&self, place: &Place, legs: &[usize], now: Instant) -> bool {
-        let nothing = |lack: &Lack| lack.owed.is_nothing() && !lack.unsure;
         let equal = |hold: &Hold| {
             hold.unsettled.is_none_or(|until| until <= now)
-                && legs.iter().all(|leg| hold.lacks.get(*leg).is_some_and(nothing))
+                && legs.iter().all(|leg| hold.lacks.get(*leg).is_some_and(Lack::is_nothing))
         };
         (0..self.legs).all(|holder| self.holds.get(&(place.clone(), holder)).is_none_or(equal))
     }
 
     /// Whether a leg may lack something of the session, or did a moment ago.
     pub(crate) fn is_marked(&self, place: &Place) -> bool {
-        self.holds.keys().any(|(held, _)| held == place)
+        (0..self.legs).any(|holder| self.holds.contains_key(&(place.clone(), holder)))
     }
 
     /// How many sessions the leg may lack something of, or has something of that others lack.
     pub(crate) fn count(&self, leg: usize) -> (usize, usize) {
-        let lacking = |hold: &Hold| hold.lacks.get(leg).is_some_and(|lack| !lack.owed.is_nothing() || lack.unsure);
-        let lacks = self.holds.values().filter(|hold| lacking(hold)).count();
+        let lacks = self.due.get(leg).into_iter().flat_map(BTreeMap::values).map(BTreeSet::len).sum();
         let has = self.holds.keys().filter(|(_, holder)| *holder == leg).count();
         (lacks, has)
     }

@@ -107,7 +107,8 @@ impl Identities {
     /// Everything that the holder has was copied to the leg.
     pub(crate) fn united(&mut self, holder: usize, leg: usize) {
         self.whole.remove(&(holder, leg));
-        let waits = self.whole.iter().any(|(from, to)| *to == leg && self.is_met(*from));
+        // One that is away again may have what nobody else has; of one that was never there nothing is known anyway.
+        let waits = self.whole.iter().any(|(from, to)| *to == leg && self.store(*from).is_some());
         if !self.is_blocked(holder) || !waits {
             self.unblock(leg);
         }
@@ -240,7 +241,7 @@ impl Inner {
             (state.capabilities.get(leg).is_some_and(Option::is_some), state.mode)
         };
         if !is_prepared {
-            let can = self.prepare_leg(&self.share(&cx, 0), leg, mode).await?;
+            let can = self.prepare_leg(&cx, &self.share(&cx, 0), leg, mode).await?;
             self.prepared(leg, can);
         }
         let status = |leg: craftx_core::DynBackend, cx: Context| async move { leg.status(&cx).await };
@@ -248,7 +249,7 @@ impl Inner {
         let known = &self.known_legs;
         let session = |leg: craftx_core::DynBackend, cx: Context| async move { leg.session(&cx, known).await };
         let session = self.call(leg, &cx, Operation::Session, session).await?;
-        let marks = self.read_marks(&cx, leg).await?;
+        self.read_marks(&cx, leg).await?;
         let version = session.as_ref().map(|session| session.version);
         let mut metadata = session.map(|session| session.metadata).unwrap_or_default();
         let whole = metadata.remove(WHOLE).and_then(|value| value.as_str()?.parse::<Uuid>().ok());
@@ -270,13 +271,11 @@ impl Inner {
             replaced
         };
         self.note_behind(&cx).await?;
-        let mut marks = marks;
         if replaced {
-            // A backup has marks of this handle that it took away long ago.
-            self.read_marks_of(&cx, leg, &self.own_marks, &mut marks).await?;
-        }
-        if !self.has(Bug::IgnoresOldMarks) {
-            self.note_marks(leg, marks);
+            // A backup has marks that were taken away long ago, those of this handle among them.
+            self.state().marks_read.replaced(leg);
+            self.read_marks(&cx, leg).await?;
+            self.read_marks_of(&cx, leg, &self.own_marks).await?;
         }
         if let Some(identity) = self.state().identities.legs.get_mut(leg) {
             identity.marks_read = true;
@@ -312,10 +311,12 @@ impl Inner {
         self.call(leg, cx, Operation::Write, write).await.map(drop)
     }
 
-    fn note_marks(&self, leg: usize, marks: Vec<(MarkId, Place)>) {
+    pub(crate) fn note_marks(&self, leg: usize, marks: Vec<(MarkId, Place)>) {
+        if self.has(Bug::IgnoresOldMarks) {
+            return;
+        }
         let now = self.clock.now();
         let mut state = self.state();
-        state.dirty.keep_foreign(leg, &marks);
         for (mark, place) in marks {
             state.dirty.foreign(&place, leg, mark, now + self.config.foreign(), now);
         }
@@ -454,6 +455,17 @@ mod tests {
             identities.united(holder, leg);
         }
         assert!((0..3).all(|leg| !identities.is_blocked(leg)));
+    }
+
+    #[test]
+    fn a_leg_that_went_away_before_it_was_copied_is_waited_for() {
+        let mut identities = Identities::new(3);
+        (0..3).for_each(|leg| knows(&mut identities, leg, &[]));
+        identities.lost(2);
+        identities.united(1, 0);
+        assert!(identities.is_blocked(0), "leg 2 may have what the others lack");
+        identities.united(2, 0);
+        assert!(!identities.is_blocked(0));
     }
 
     #[test]

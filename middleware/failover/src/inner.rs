@@ -12,7 +12,7 @@ use crate::config::FailoverConfig;
 use crate::dirty::Dirty;
 use crate::identity::Identities;
 use crate::leg::Leg;
-use crate::mark::Spent;
+use crate::mark::{MarksRead, Spent};
 use crate::thread::Signal;
 use crate::turn::Turns;
 
@@ -50,12 +50,15 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) dirty: Dirty,
     pub(crate) spent: Spent,
+    pub(crate) marks_read: MarksRead,
     pub(crate) identities: Identities,
     pub(crate) turns: Turns,
     /// What the legs could do when they were prepared.
     pub(crate) capabilities: Vec<Option<Capabilities>>,
     /// When each leg last answered.
     pub(crate) answered: Vec<Option<Instant>>,
+    /// Why each leg did not answer the last time.
+    pub(crate) failures: Vec<Option<String>>,
     /// When marks and identities were last read.
     pub(crate) refreshed: Option<Instant>,
     /// When marks were last taken away.
@@ -72,6 +75,16 @@ impl State {
     pub(crate) fn answered(&mut self, leg: usize, now: Instant) {
         if let Some(answered) = self.answered.get_mut(leg) {
             *answered = Some(now);
+        }
+        if let Some(failure) = self.failures.get_mut(leg) {
+            *failure = None;
+        }
+    }
+
+    pub(crate) fn failed(&mut self, leg: usize, error: &Error) {
+        if let Some(failure) = self.failures.get_mut(leg) {
+            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            *failure = Some(format!("{error}{cause}"));
         }
     }
 }
@@ -93,10 +106,12 @@ impl Inner {
             phase: Phase::New,
             dirty: Dirty::new(legs.len(), config.is_shared()),
             spent: Spent::new(legs.len()),
+            marks_read: MarksRead::new(legs.len()),
             identities: Identities::new(legs.len()),
             turns: Turns::default(),
             capabilities: vec![None; legs.len()],
             answered: vec![None; legs.len()],
+            failures: vec![None; legs.len()],
             refreshed: None,
             cleared: None,
             mode: Prepare::Open,

@@ -76,6 +76,9 @@ impl Inner {
             None => drop(permit),
             Some(Verdict::Failed) => {
                 permit.done(now, Verdict::Failed);
+                if let Err(error) = &result {
+                    self.state().failed(leg, error);
+                }
                 if target.breaker.state(now) != BreakerState::Closed {
                     self.state().identities.lost(leg);
                 }

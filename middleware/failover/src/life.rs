@@ -1,6 +1,8 @@
 //! Preparing and closing.
 
+use std::future::{poll_fn, ready};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use craftx_core::{Capabilities, Context, DynBackend, Error, ErrorKind, Operation, Prepare, Result};
@@ -19,7 +21,7 @@ impl Inner {
         }
         // Every leg gets its part of the time, so that one that hangs does not take it from the others.
         let share = self.part(cx);
-        let prepared = join_all((0..self.legs.len()).map(|leg| self.prepare_leg(&share, leg, mode))).await;
+        let prepared = self.prepare_legs(&share, mode).await;
         let any = prepared.iter().any(Result::is_ok);
         for (leg, prepared) in prepared.into_iter().enumerate() {
             match prepared {
@@ -60,9 +62,56 @@ impl Inner {
         part
     }
 
-    pub(crate) async fn prepare_leg(&self, cx: &Context, leg: usize, mode: Prepare) -> Result<Capabilities> {
-        let prepare = |backend: DynBackend, cx: Context| async move { backend.prepare(&cx, mode).await };
-        self.call(leg, cx, Operation::Prepare, prepare).await
+    /// Prepares all legs at the same time. As soon as one is there the others have no longer than a call may take.
+    async fn prepare_legs(&self, cx: &Context, mode: Prepare) -> Vec<Result<Capabilities>> {
+        let legs = 0..self.legs.len();
+        let mut open: Vec<_> = legs.clone().map(|leg| Box::pin(self.prepare_leg(cx, cx, leg, mode))).collect();
+        let mut done: Vec<Option<Result<Capabilities>>> = legs.map(|_| None).collect();
+        let mut alarm = None;
+        poll_fn(|task| {
+            for (leg, done) in open.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
+                if let Poll::Ready(prepared) = leg.as_mut().poll(task) {
+                    *done = Some(prepared);
+                }
+            }
+            if done.iter().all(Option::is_some) {
+                return Poll::Ready(());
+            }
+            if done.iter().flatten().all(Result::is_err) {
+                return Poll::Pending;
+            }
+            alarm.get_or_insert_with(|| cx.clock.sleep(self.config.timeout())).as_mut().poll(task)
+        })
+        .await;
+        drop(open);
+        let mut prepared = Vec::new();
+        for (leg, done) in done.into_iter().enumerate() {
+            prepared.push(match done {
+                Some(done) => done,
+                None => self.call(leg, cx, Operation::Prepare, |_, _| ready(Err(not_yet()))).await,
+            });
+        }
+        prepared
+    }
+
+    /// Prepares a leg, and waits for it as long as `share` says. A store that goes on by itself, as one does that is being
+    /// migrated, has all the time of `cx` for it. One that is damaged is away: another leg can stand in for it.
+    pub(crate) async fn prepare_leg(
+        &self,
+        cx: &Context,
+        share: &Context,
+        leg: usize,
+        mode: Prepare,
+    ) -> Result<Capabilities> {
+        let prepare = |backend: DynBackend, _| async move {
+            backend.prepare(cx, mode).await.map_err(|error| {
+                if error.kind() == ErrorKind::Corrupted && mode != Prepare::Check {
+                    return Error::new(ErrorKind::Unavailable, "the store is damaged").because(error);
+                }
+                error
+            })
+        };
+        self.call(leg, share, Operation::Prepare, prepare).await
     }
 
     pub(crate) fn prepared(&self, leg: usize, can: Capabilities) {
@@ -88,4 +137,8 @@ impl Inner {
         // A leg that is away has nothing open that could be closed.
         closed.into_iter().find(|closed| closed.as_ref().is_err_and(|error| !is_away(error.kind()))).unwrap_or(Ok(()))
     }
+}
+
+fn not_yet() -> Error {
+    Error::new(ErrorKind::Timeout, "the store was not ready when another one was")
 }

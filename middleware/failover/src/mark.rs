@@ -5,11 +5,11 @@
 //! Every process reads the marks of all; whoever sees the mark of another owner for longer than its lease may take it
 //! away, once it has healed what the mark stands for. The owner relies on it for half the lease only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use craftx_core::{
-    Compact, Content, Context, Error, ErrorKind, Message, MessageQuery, Operation, Record, Result, Role, SessionId,
+    Compact, Content, Context, Cursor, Error, ErrorKind, Message, Operation, Record, Result, Role, SessionId,
     SessionQuery, Stamp, Tenant, WriteOptions,
 };
 use serde_json::{Map, Value};
@@ -31,8 +31,8 @@ pub(crate) struct Spent(Vec<SpentOf>);
 
 #[derive(Debug, Default)]
 struct SpentOf {
-    own: Vec<Stamp>,
-    foreign: Vec<MarkId>,
+    own: BTreeSet<Stamp>,
+    foreign: BTreeSet<MarkId>,
     /// Deletions in the session of this handle that have not been purged.
     tombstones: usize,
     /// From when on the next purge can be made, and of what.
@@ -65,15 +65,59 @@ impl Spent {
     /// These marks were taken away.
     fn gone(&mut self, leg: usize, session: &SessionId, ids: &[Stamp], own: &SessionId) {
         let Some(spent) = self.0.get_mut(leg) else { return };
-        if session == own {
-            spent.own.retain(|id| !ids.contains(id));
-            spent.tombstones += ids.len();
+        for id in ids {
+            spent.foreign.remove(&(session.clone(), *id));
+            if session == own {
+                spent.own.remove(id);
+                spent.tombstones += 1;
+            }
         }
-        spent.foreign.retain(|(of, id)| of != session || !ids.contains(id));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|spent| spent.own.is_empty() && spent.foreign.is_empty())
+    }
+}
+
+/// How far the marks of each owner were read, by leg.
+#[derive(Debug)]
+pub(crate) struct MarksRead(Vec<BTreeMap<SessionId, Cursor>>);
+
+impl MarksRead {
+    pub(crate) fn new(legs: usize) -> Self {
+        Self(vec![BTreeMap::new(); legs])
+    }
+
+    fn cursor(&self, leg: usize, owner: &SessionId) -> Option<Cursor> {
+        self.0.get(leg)?.get(owner).cloned()
+    }
+
+    fn reached(&mut self, leg: usize, owner: &SessionId, cursor: Cursor) {
+        if let Some(owners) = self.0.get_mut(leg) {
+            owners.insert(owner.clone(), cursor);
+        }
+    }
+
+    fn forget(&mut self, leg: usize, owner: &SessionId) {
+        if let Some(owners) = self.0.get_mut(leg) {
+            owners.remove(owner);
+        }
+    }
+
+    /// Forgets all owners but these, and returns them.
+    fn forget_but(&mut self, leg: usize, owners: &BTreeSet<SessionId>) -> Vec<SessionId> {
+        let Some(known) = self.0.get_mut(leg) else { return Vec::new() };
+        let (kept, gone) = std::mem::take(known).into_iter().partition(|(owner, _)| owners.contains(owner));
+        *known = kept;
+        let gone: BTreeMap<SessionId, Cursor> = gone;
+        gone.into_keys().collect()
+    }
+
+    /// The leg is not what it was: everything is read again.
+    pub(crate) fn replaced(&mut self, leg: usize) {
+        if let Some(owners) = self.0.get_mut(leg) {
+            owners.clear();
+        }
     }
 }
 
@@ -172,50 +216,82 @@ fn marked(message: &Message) -> Result<Place> {
 }
 
 impl Inner {
-    /// The marks in a leg that others wrote, or an earlier life of this process.
-    pub(crate) async fn read_marks(&self, cx: &Context, leg: usize) -> Result<Vec<(MarkId, Place)>> {
+    /// Reads the marks in a leg that others wrote, or an earlier life of this process: of each owner those that were made
+    /// or taken away since the last time.
+    pub(crate) async fn read_marks(&self, cx: &Context, leg: usize) -> Result<()> {
         let cx = self.system(cx, &self.reserved);
-        let mut marks = Vec::new();
+        let mut owners = BTreeSet::new();
         let mut query = SessionQuery::new().prefix(PREFIX);
         loop {
             let asked = query.clone();
             let list = |leg: craftx_core::DynBackend, cx: Context| async move { leg.sessions(&cx, &asked).await };
             let page = self.call(leg, &cx, Operation::Sessions, list).await?;
-            for owner in page.items.into_iter().map(|session| session.id).filter(|id| *id != self.own_marks) {
-                self.read_marks_of(&cx, leg, &owner, &mut marks).await?;
-            }
+            owners.extend(page.items.into_iter().map(|session| session.id).filter(|id| *id != self.own_marks));
             match page.next {
                 Some(next) => query = query.cursor(Some(next)),
-                None => return Ok(marks),
+                None => break,
             }
         }
+        for owner in &owners {
+            self.read_marks_of(&cx, leg, owner).await?;
+        }
+        // Who has no mark left is not listed.
+        let mut state = self.state();
+        for owner in state.marks_read.forget_but(leg, &owners) {
+            state.dirty.marks_of(leg, &owner).iter().for_each(|mark| state.dirty.unmarked(leg, mark));
+        }
+        Ok(())
     }
 
     /// The marks of one owner.
-    pub(crate) async fn read_marks_of(
-        &self,
-        cx: &Context,
-        leg: usize,
-        owner: &SessionId,
-        marks: &mut Vec<(MarkId, Place)>,
-    ) -> Result<()> {
-        let mut query = MessageQuery::oldest_first().limit(craftx_core::MAX_PAGE);
+    pub(crate) async fn read_marks_of(&self, cx: &Context, leg: usize, owner: &SessionId) -> Result<()> {
+        let mut from = self.state().marks_read.cursor(leg, owner);
+        let mut gone: BTreeSet<MarkId> = match from {
+            Some(_) => BTreeSet::new(),
+            // Whatever is not found again is gone.
+            None => self.state().dirty.marks_of(leg, owner).into_iter().collect(),
+        };
         loop {
-            let asked = query.clone();
-            let load = |leg: craftx_core::DynBackend, cx: Context| async move { leg.load(&cx, owner, &asked).await };
-            let page = match self.call(leg, cx, Operation::Load, load).await {
-                // The owner took its last mark away just now.
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-                page => page?,
+            let asked = from.clone();
+            let read = |leg: craftx_core::DynBackend, cx: Context| async move {
+                leg.records(&cx, owner, asked.as_ref(), Some(craftx_core::MAX_PAGE)).await
             };
-            for message in &page.items {
-                marks.push(((owner.clone(), message.id), marked(message)?));
+            let changes = match self.call(leg, cx, Operation::Records, read).await {
+                // The cursor has expired.
+                Err(error) if error.kind() == ErrorKind::Conflict && from.is_some() => {
+                    self.state().marks_read.forget(leg, owner);
+                    from = None;
+                    gone = self.state().dirty.marks_of(leg, owner).into_iter().collect();
+                    continue;
+                }
+                changes => changes?,
+            };
+            let mut found = Vec::new();
+            for record in &changes.items {
+                match record {
+                    Record::Message(message) => {
+                        let mark = (owner.clone(), message.id);
+                        gone.remove(&mark);
+                        found.push((mark, marked(message)?));
+                    }
+                    Record::Deleted { id, .. } => drop(gone.insert((owner.clone(), *id))),
+                    _ => {}
+                }
             }
-            match page.items.last() {
-                Some(last) if page.more => query = query.after(last.id),
-                _ => return Ok(()),
+            found.retain(|(mark, _)| !gone.contains(mark));
+            self.note_marks(leg, found);
+            from = Some(changes.next);
+            if changes.done {
+                break;
             }
         }
+        let mut state = self.state();
+        gone.iter().for_each(|mark| state.dirty.unmarked(leg, mark));
+        // Own marks are read only where a leg was replaced, and taken away like those of others.
+        if let Some(cursor) = from.filter(|_| *owner != self.own_marks) {
+            state.marks_read.reached(leg, owner, cursor);
+        }
+        Ok(())
     }
 
     /// Takes away the marks of the sessions that have been the same everywhere for a while. Returns how many.

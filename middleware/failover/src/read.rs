@@ -70,20 +70,21 @@ impl Inner {
             if !self.is_itself(cx, leg).await.map_err(Refusal::Next)? {
                 return Err(Refusal::Next(Error::new(ErrorKind::Unavailable, "the leg is another store than it was")));
             }
-            if leg != 0 && !self.knows_all() {
+            if !self.knows_all(leg) {
                 return Err(Refusal::Next(Error::new(
                     ErrorKind::Unavailable,
-                    "a secondary cannot know that there is nothing",
+                    "it cannot be known now that there is nothing",
                 )));
             }
         }
         answer.map_err(|error| if is_away(error.kind()) { Refusal::Next(error) } else { Refusal::Answer(error) })
     }
 
-    /// Whether this handle knows of everything that a leg may lack: nobody else writes, and what was written before is
-    /// marked in legs that were all read.
-    fn knows_all(&self) -> bool {
-        self.has(Bug::TrustsNothing) || (!self.config.is_shared() && self.state().identities.all_marks_read())
+    /// Whether this handle knows of everything that the leg may lack: what was written before is marked in legs that were
+    /// all read; and what others write meanwhile is in the primary, or this is not it and nobody else writes.
+    fn knows_all(&self, leg: usize) -> bool {
+        let marks_read = || self.state().identities.all_marks_read();
+        self.has(Bug::TrustsNothing) || ((leg == 0 || !self.config.is_shared()) && marks_read())
     }
 }
 

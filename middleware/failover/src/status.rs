@@ -29,6 +29,8 @@ pub struct LegStatus {
     pub oldest_mark: Option<SystemTime>,
     /// How long ago it last answered.
     pub answered: Option<Duration>,
+    /// Why it did not answer the last time that it was asked.
+    pub failure: Option<String>,
 }
 
 impl Inner {
@@ -47,6 +49,7 @@ impl Inner {
                 holds,
                 oldest_mark: state.dirty.oldest_mark(index).map(|stamp| stamp.time()),
                 answered: answered.map(|at| now.saturating_duration_since(at)),
+                failure: state.failures.get(index).cloned().flatten(),
             }
         })
         .collect()

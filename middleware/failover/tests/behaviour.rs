@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
 use craftx_conformance::{JumpingClock, Plug};
 use craftx_core::{
-    Around, Backend, Compact, Context, DynBackend, ErrorKind, Expect, Include, Memory, Message, MessageQuery,
+    Around, Backend, Compact, Context, DynBackend, Error, ErrorKind, Expect, Include, Memory, Message, MessageQuery,
     Operation, Outcome, Prepare, Record, Result, Role, SessionId, SessionQuery, Stamp, Surrounded, Tenant,
     WriteOptions, Written, async_trait,
 };
@@ -119,6 +119,101 @@ fn what_only_the_primary_has_is_not_hidden_while_it_is_away() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     let other = SessionId::new("never written").unwrap();
     assert_eq!(block_on(pair.failover.session(&pair.cx, &other)).unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn what_a_secondary_may_have_that_was_never_read_is_not_denied() {
+    let single = || config().processes(Processes::Single);
+    let pair = pair(single());
+    pair.pull(0, true);
+    pair.write(1).unwrap();
+    pair.pull(0, false);
+    pair.pull(1, true);
+    // The next life meets the primary alone.
+    let pair = again(pair, single());
+    assert_eq!(pair.count(None).unwrap_err().kind(), ErrorKind::Unavailable);
+    let list = || block_on(pair.failover.sessions(&pair.cx, &SessionQuery::new()));
+    assert_eq!(list().unwrap_err().kind(), ErrorKind::Unavailable);
+    let other = SessionId::new("begun meanwhile").unwrap();
+    block_on(pair.failover.write(&pair.cx, &other, &[message(2)], &WriteOptions::fresh())).unwrap();
+    assert_eq!(list().unwrap().items.len(), 1);
+    pair.pull(1, false);
+    pair.sleep(6);
+    block_on(pair.failover.tick(&pair.cx));
+    assert_eq!((pair.count(None).unwrap(), list().unwrap().items.len()), (1, 2));
+    let other = SessionId::new("never written").unwrap();
+    assert!(block_on(pair.failover.session(&pair.cx, &other)).unwrap().is_none());
+}
+
+#[test]
+fn a_leg_that_hangs_does_not_keep_the_others_from_opening() {
+    for hangs in [0, 1] {
+        let pair = pair(config());
+        pair.plugs[hangs].hang(true);
+        let before = pair.cx.clock.now();
+        // No deadline.
+        let pair = again(pair, config());
+        assert_eq!(pair.cx.clock.now() - before, Duration::from_secs(5), "it costs what a call may take, once");
+        pair.write(1).unwrap();
+        assert!(!pair.failover.legs()[hangs].answers && pair.failover.legs()[hangs].failure.is_some());
+        pair.plugs[hangs].hang(false);
+        pair.sleep(6);
+        block_on(pair.failover.tick(&pair.cx));
+        assert_eq!((pair.count(Some(0)).unwrap(), pair.count(Some(1)).unwrap()), (1, 1));
+        assert_eq!(pair.failover.legs()[hangs].failure, None);
+    }
+}
+
+/// A store that cannot be opened, for this reason.
+#[derive(Debug)]
+struct Refuses(Mutex<Option<ErrorKind>>);
+
+#[async_trait]
+impl Around for Refuses {
+    async fn around<T, F, Fut>(&self, operation: Operation, cx: &Context, call: F) -> Result<T>
+    where
+        T: Send,
+        F: Fn(Context) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        let refuses = *self.0.lock().unwrap();
+        match refuses.filter(|_| operation == Operation::Prepare) {
+            Some(kind) => Err(Error::new(kind, "a file is not what it was")),
+            None => call(cx.clone()).await,
+        }
+    }
+}
+
+#[test]
+fn a_damaged_primary_is_away_but_a_wrong_configuration_is_an_error() {
+    let refuses = Arc::new(Refuses(Mutex::new(None)));
+    let primary = Arc::new(Surrounded::new(Arc::clone(&refuses), Arc::new(Memory::new()))) as DynBackend;
+    let secondary = Arc::new(Memory::new()) as DynBackend;
+    let Pair { cx, .. } = pair(config());
+    let open = |kind: Option<ErrorKind>, mode| {
+        *refuses.0.lock().unwrap() = kind;
+        let legs = Failover::builder("primary", Arc::clone(&primary)).secondary("secondary", Arc::clone(&secondary));
+        let failover = legs.config(config()).clock(Arc::clone(&cx.clock)).build()?;
+        block_on(failover.prepare(&cx, mode)).map(|_| failover)
+    };
+    let load = |failover: &Failover| block_on(failover.load(&cx, &session(), &MessageQuery::oldest_first()));
+    let failover = open(None, Prepare::Migrate).unwrap();
+    block_on(failover.write(&cx, &session(), &[message(1)], &WriteOptions::fresh())).unwrap();
+    block_on(failover.heal(&cx));
+    for kind in [ErrorKind::ConfigInvalid, ErrorKind::SchemaTooNew, ErrorKind::PermissionDenied] {
+        assert_eq!(open(Some(kind), Prepare::Open).unwrap_err().kind(), kind);
+    }
+    assert_eq!(open(Some(ErrorKind::Corrupted), Prepare::Check).unwrap_err().kind(), ErrorKind::Corrupted);
+    let failover = open(Some(ErrorKind::Corrupted), Prepare::Open).unwrap();
+    assert_eq!(load(&failover).unwrap().items.len(), 1);
+    block_on(failover.write(&cx, &session(), &[message(2)], &WriteOptions::fresh())).unwrap();
+    let failure = failover.legs()[0].failure.clone().unwrap();
+    assert!(failure.contains("damaged") && failure.contains("a file is not what it was"), "{failure}");
+    // It was mended.
+    *refuses.0.lock().unwrap() = None;
+    block_on(cx.clock.sleep(Duration::from_secs(6)));
+    block_on(failover.tick(&cx));
+    assert_eq!(block_on(primary.load(&cx, &session(), &MessageQuery::oldest_first())).unwrap().items.len(), 2);
 }
 
 #[test]
@@ -429,4 +524,11 @@ fn numbers_out_of_range_are_refused_by_name() {
     assert!(build(FailoverConfig::default().mark_lease_ms(10_000).processes(Processes::Single)).is_ok());
     let alone = Failover::builder("a", Arc::new(Memory::new())).build();
     assert_eq!(alone.unwrap_err().kind(), ErrorKind::ConfigInvalid);
+}
+
+#[test]
+fn a_breaker_of_which_one_key_is_given_is_still_that_of_a_leg() {
+    let config: FailoverConfig = serde_json::from_str(r#"{"breaker":{"open_ms":1000}}"#).unwrap();
+    assert_eq!(config, FailoverConfig::default().breaker(FailoverConfig::default().breaker.open_ms(1_000)));
+    assert!(serde_json::from_str::<FailoverConfig>(r#"{"breaker":{"open":1}}"#).is_err());
 }

@@ -8,8 +8,8 @@ use craftx_core::{Compact, MessageQuery, SearchQuery, SessionQuery, WriteOptions
 use craftx_encrypt::{KeyContext, KeyInfo, KeyMaterial, Wrapped};
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 
-use super::super::canary::{CANARY, Shown};
 use super::*;
+use crate::canary::{CANARY, Shown};
 
 /// A keyring that remembers every data key that it has wrapped.
 #[derive(Debug)]

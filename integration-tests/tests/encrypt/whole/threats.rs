@@ -3,8 +3,8 @@
 use craftx_access::{Action, Grantee, Guard};
 use craftx_core::{ErrorKind, MessageQuery, Slot, WriteOptions};
 
-use super::super::shredding::copy;
 use super::*;
+use crate::shredding::copy;
 
 /// What is in a folder of the stack, as one who copied it would read it.
 fn read(folder: &Path, provider: Arc<Keyring>, session: &str) -> craftx_core::Result<Vec<String>> {

@@ -35,7 +35,7 @@ fn a_principal_named_like_a_role_gains_nothing() {
 fn grants_give_what_they_say_and_no_more() {
     let house = house();
     house.say(&as_one("ann"), "s", 1).unwrap();
-    grant(&house, "ann", "s", "bob", &[Action::Read, Action::Append]).unwrap();
+    grant(&house, "ann", "s", "bob", &[Action::Read, Action::Append, Action::Update]).unwrap();
     house.say(&as_one("bob"), "s", 2).unwrap();
     let deletion = Record::Deleted { id: at(1), stamp: at(3) };
     assert_eq!(house.write(&as_one("bob"), "s", &[deletion]).unwrap_err().kind(), ErrorKind::PermissionDenied);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use craftx_core::{ErrorKind, Expect, Grant, Record, WriteOptions};
 use futures_executor::block_on;
 
-use crate::house::{acl, as_one, at, house, name, system, text};
+use crate::house::{acl, as_one, at, bytes, house, name, system, text};
 
 #[test]
 fn whoever_starts_a_session_owns_it() {
@@ -35,10 +35,13 @@ fn an_expectation_means_what_it_meant() {
 #[test]
 fn an_empty_batch_starts_nothing() {
     let house = house();
-    house.write(&as_one("ann"), "s", &[]).unwrap();
-    assert_eq!(house.owner("s"), None);
+    let missing = house.write(&as_one("ann"), "s", &[]).unwrap_err();
+    assert_eq!((missing.kind(), house.owner("s")), (ErrorKind::NotFound, None));
     house.say(&as_one("bob"), "s", 1).unwrap();
     assert_eq!(house.owner("s").as_deref(), Some("bob"));
+    let foreign = house.write(&as_one("ann"), "s", &[]).unwrap_err();
+    assert_eq!(bytes(&foreign), bytes(&missing), "it tells no name that is taken from one that is free");
+    house.write(&as_one("bob"), "s", &[]).unwrap();
 }
 
 #[test]
@@ -133,5 +136,6 @@ fn a_batch_that_starts_a_session_leaves_room_for_its_owner() {
     let batch: Vec<Record> = (1..=u64::from(most) + 1).map(text).collect();
     assert_eq!(house.write(&ann, "s", &batch).unwrap_err().kind(), ErrorKind::InvalidInput);
     house.write(&ann, "s", &batch[1..]).unwrap();
-    house.write(&ann, "s", &batch).unwrap();
+    assert_eq!(house.write(&ann, "s", &batch).unwrap_err().kind(), ErrorKind::InvalidInput, "what is told holds");
+    assert_eq!(house.write(&system(), "s", &batch).unwrap_err().kind(), ErrorKind::InvalidInput);
 }

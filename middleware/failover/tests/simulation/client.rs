@@ -105,6 +105,7 @@ impl Client {
     async fn write_another(&self, place: &Place) {
         let owed = self.world.ledger().owed(place, None);
         let id = match self.world.below(2) {
+            _ if self.world.busy => self.world.ledger().greatest(place),
             0 => self.world.ledger().greatest(place),
             _ => owed.get(self.world.below(owed.len() as u64) as usize).copied(),
         };
@@ -166,7 +167,7 @@ impl Client {
 
     async fn read(&self, place: &Place) -> Result<(), String> {
         let before = self.owed(place);
-        let told = self.world.told_while_down(place);
+        let told = self.world.told_while_unsure(place, &self.failover);
         let cx = self.cx(&place.0);
         let began = self.world.clock().elapsed();
         let query = MessageQuery::oldest_first().limit(MAX_PAGE);
@@ -183,9 +184,9 @@ impl Client {
         let after = self.owed(place);
         let owed: Vec<Stamp> = before.into_iter().filter(|id| after.contains(id)).collect();
         self.world.read();
-        let still = self.world.told_while_down(place);
+        let still = self.world.told_while_unsure(place, &self.failover);
         if page.items.is_empty() && told.iter().any(|id| still.contains(id)) {
-            return Err(format!("a read of {place:?} says that there is nothing while the primary is away"));
+            return Err(format!("a read of {place:?} says that there is nothing while that cannot be known"));
         }
         self.world.ledger().check_read(place, &owed, &page)
     }

@@ -26,8 +26,8 @@ pub(crate) struct World {
     bug: Option<Bug>,
     /// Whether several processes may use the legs.
     pub(crate) shared_legs: bool,
-    /// Whether a single session is written to all the time and nobody crashes: what a copy forgets is not found again by
-    /// the next life.
+    /// Whether a single session is written to all the time, nobody crashes and every write has an answer: what a copy
+    /// forgets is not found again by the next life, or by reading all of the session.
     pub(crate) busy: bool,
     ledger: Mutex<Ledger>,
     work: AtomicU64,
@@ -81,10 +81,12 @@ impl World {
         self.shared.clock.elapsed() < *self.blind.lock().unwrap()
     }
 
-    /// What anybody was told is there, while the primary is away: a secondary must not say that there is nothing.
-    pub(crate) fn told_while_down(&self, place: &Place) -> Vec<Stamp> {
+    /// What anybody was told is there, while a handle cannot know that there is nothing: the primary is away, or a leg whose
+    /// marks it has never read may be.
+    pub(crate) fn told_while_unsure(&self, place: &Place, failover: &Failover) -> Vec<Stamp> {
         let is_down = *self.legs[0].mode.lock().unwrap() == Mode::Down;
-        if is_down && !self.is_blind() { self.ledger().owed(place, None) } else { Vec::new() }
+        let unread = !failover.0.state().identities.all_marks_read();
+        if (is_down || unread) && !self.is_blind() { self.ledger().owed(place, None) } else { Vec::new() }
     }
 
     /// The deadline law.
@@ -155,7 +157,7 @@ async fn start(world: Arc<World>, failover: Failover, life: u64, spawn: Arc<Mute
         }
     }
     let mut spawn = spawn.lock().unwrap();
-    for _ in 0..2 {
+    for _ in 0..if world.busy { 4 } else { 2 } {
         let client = Client { world: Arc::clone(&world), failover: failover.clone(), life };
         spawn.push(Box::pin(client.run()));
     }
@@ -206,7 +208,9 @@ impl Fate {
             0..=7 => self.fault(which, now),
             8 | 9 if !self.world.busy => {
                 let process = self.world.below(self.processes.len() as u64) as usize;
-                self.crash(process);
+                if self.may_crash() {
+                    self.crash(process);
+                }
             }
             10 => {
                 let clock = self.world.clock();
@@ -226,12 +230,18 @@ impl Fate {
     fn fault(&mut self, which: usize, now: Duration) {
         let mode = match self.world.below(6) {
             0..=2 => Mode::Down,
-            3 => Mode::Hangs,
-            _ => Mode::Slow(Duration::from_millis(self.world.below(1_500))),
+            3 if !self.world.busy => Mode::Hangs,
+            _ => Mode::Slow(Duration::from_millis(self.world.below(if self.world.busy { 150 } else { 1_500 }))),
         };
         self.world.shared.tell(|| format!("leg {which} is {mode:?}"));
         *self.world.legs[which].mode.lock().unwrap() = mode;
         self.until[which] = Some(now + Duration::from_millis(self.world.below(15_000)));
+    }
+
+    /// What a process wrote to a leg that was replaced under it has no mark there. Until the process has noticed, nobody
+    /// else can know of it: that is not promised. A process that is alone leaves the leg a stranger, which is enough.
+    fn may_crash(&self) -> bool {
+        self.processes.len() == 1 || !self.world.is_blind()
     }
 
     fn crash(&mut self, process: usize) {
@@ -319,7 +329,7 @@ impl Fate {
         for leg in &self.world.legs {
             *leg.mode.lock().unwrap() = Mode::Up;
         }
-        if !self.world.busy && self.world.below(2) == 0 {
+        if !self.world.busy && self.world.below(2) == 0 && self.may_crash() {
             (0..self.processes.len()).for_each(|process| self.crash(process));
         }
         for process in &mut self.processes {
@@ -415,13 +425,16 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
     let legs = if shared.below(4) == 0 { 3 } else { 2 };
     let processes = if shared.below(4) == 0 { 2 } else { 1 };
     let busy = shared.below(4) == 0;
+    if busy {
+        shared.noise.store(0, Ordering::Relaxed);
+    }
     let shared_legs = processes > 1 || shared.below(3) == 0;
     shared.tell(|| format!("{legs} legs, {processes} processes, shared {shared_legs}"));
     let breaker = FailoverConfig::default().breaker.open_ms(2_000);
     // Some wait until half of the calls have failed.
     let breaker = if shared.below(4) == 0 { breaker.failure_ratio(0.5) } else { breaker };
     let config = FailoverConfig::default()
-        .mirror(if shared.below(3) == 0 { Mirror::Sync } else { Mirror::Async })
+        .mirror(if shared.below(if busy { 2 } else { 3 }) == 0 { Mirror::Sync } else { Mirror::Async })
         .processes(if shared_legs { Processes::Shared } else { Processes::Single })
         .timeout_ms(1_000)
         .heal_interval_ms(0)
