@@ -4,7 +4,7 @@
 //! eve reads it: not_found
 //! bob reads it once it is granted: In the attic.
 //! plaintext in any file: false
-//! rotated: 2 data keys; the old key still protects 0
+//! rotated: 3 data keys; the old key still protects 0
 //! shredded: 1 data key, 4 steps, complete: true
 //! ann reads the backup: key_unavailable
 //! ann reads what was not shredded: Kept.
