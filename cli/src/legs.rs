@@ -20,6 +20,7 @@ pub(crate) fn object(leg: &LegStatus) -> Value {
         "lacks": leg.lacks,
         "holds": leg.holds,
         "oldest_mark": leg.oldest_mark.map(output::time),
+        "failure": leg.failure,
     })
 }
 
@@ -35,6 +36,9 @@ pub(crate) fn line(leg: &LegStatus) -> String {
     }
     if leg.holds > 0 {
         line.push_str(&format!(", has something of {} sessions that others lack", leg.holds));
+    }
+    if let Some(failure) = &leg.failure {
+        line.push_str(&format!(", did not answer: {failure}"));
     }
     line
 }

@@ -5,7 +5,8 @@ use crate::{Digest, Message, Record, Sealed};
 /// Tells a record from others, and a renewed ciphertext from an older one.
 ///
 /// Two records are the same if their [digests](Self::digest) are. Of a sealed message, that is the digest of all but the
-/// ciphertext, the keyed digest of the content included; the [`Sealing`] says which ciphertext is kept.
+/// ciphertext, the keyed digest of the content included; which of two ciphertexts is kept says
+/// [`is_renewed_by`](Self::is_renewed_by).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     digest: Digest,

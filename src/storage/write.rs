@@ -63,7 +63,12 @@ impl Storage {
     ) -> Result<Vec<Message>> {
         let session = SessionId::new(session)?;
         let cx = self.context();
-        let mut after = self.known_version(&cx, &session).await?;
+        let mut after = match self.known_version(&cx, &session).await {
+            // The store cannot say now whether there is such a session, and a conversation may begin all the same: whether
+            // it can take the message is for the write to say.
+            Err(error) if error.kind() == ErrorKind::Unavailable => None,
+            known => known?,
+        };
         if let Expect::Version(version) = expect {
             after = after.max(Some(version));
         }

@@ -1,7 +1,7 @@
 //! Several stores as one, by configuration alone.
 
 use craftx::failover::Failover;
-use craftx::{Config, NewMessage, Storage, TryStreamExt};
+use craftx::{Config, ErrorKind, NewMessage, Storage, TryStreamExt};
 
 use crate::support::Folder;
 
@@ -52,6 +52,35 @@ async fn a_backup_that_was_lost_is_made_again() {
     storage.close().await.unwrap();
     let alone = Storage::open_existing(&format!("json:{}", folder.path("backup").display())).await.unwrap();
     assert_eq!(texts(&alone).await, ["kept"]);
+}
+
+/// Whoever starts now cannot know what the backup alone has, and goes on all the same.
+#[cfg(unix)]
+#[tokio::test]
+async fn conversations_begin_and_go_on_while_the_backup_is_away() {
+    let folder = Folder::empty();
+    let storage = production_hybrid(&folder).open().await.unwrap();
+    storage.append("s", NewMessage::user("before")).await.unwrap();
+    storage.close().await.unwrap();
+    std::fs::rename(folder.path("backup"), folder.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("backup", folder.path("backup")).unwrap();
+    let storage = production_hybrid(&folder).open().await.unwrap();
+    storage.append("s", NewMessage::user("meanwhile")).await.unwrap();
+    storage.append("new", NewMessage::user("hello")).await.unwrap();
+    assert_eq!(texts(&storage).await, ["before", "meanwhile"]);
+    assert_eq!(storage.last("new", 9).await.unwrap().len(), 1);
+    let error = storage.last("never seen", 9).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    storage.close().await.unwrap();
+    std::fs::remove_file(folder.path("backup")).unwrap();
+    std::fs::rename(folder.path("elsewhere"), folder.path("backup")).unwrap();
+    let storage = production_hybrid(&folder).open().await.unwrap();
+    let hybrid = storage.stack().base::<Failover>().unwrap();
+    assert!(hybrid.heal(&storage.context()).await.done);
+    assert_eq!(storage.last("never seen", 9).await.unwrap_err().kind(), ErrorKind::NotFound);
+    storage.close().await.unwrap();
+    let alone = Storage::open_existing(&format!("json:{}", folder.path("backup").display())).await.unwrap();
+    assert_eq!(texts(&alone).await, ["before", "meanwhile"]);
 }
 
 #[test]

@@ -418,6 +418,14 @@ impl Dirty {
         (lacks, has)
     }
 
+    /// The marks in the leg that this handle wrote and under which nothing more can arrive, once it writes no more.
+    pub(crate) fn marks_to_end(&self, leg: usize, now: Instant) -> Vec<(Place, Vec<Stamp>)> {
+        let held =
+            self.holds.iter().filter(|((_, holder), hold)| *holder == leg && !hold.gone && !hold.marks.is_empty());
+        let quiet = held.filter(|(_, hold)| hold.in_flight == 0 && hold.unsettled.is_none_or(|until| until <= now));
+        quiet.map(|((place, _), hold)| (place.clone(), hold.marks.iter().map(|(id, _)| *id).collect())).collect()
+    }
+
     /// The oldest mark of this handle in the leg.
     pub(crate) fn oldest_mark(&self, leg: usize) -> Option<Stamp> {
         let held = self.holds.iter().filter(|((_, holder), _)| *holder == leg);
@@ -442,4 +450,31 @@ impl Dirty {
 
 fn others(lacks: &mut [Lack], holder: usize) -> impl Iterator<Item = (usize, &mut Lack)> {
     lacks.iter_mut().enumerate().filter(move |(leg, _)| *leg != holder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_under_which_something_may_still_arrive_is_not_ended() {
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(9));
+        let place = |name: &str| Place { tenant: Tenant::default(), session: SessionId::new(name).unwrap() };
+        let mark = Stamp::mint(1, None, 0).unwrap();
+        let mut dirty = Dirty::new(2, true);
+        for name in ["done", "unknown", "under way", "unmarked"] {
+            dirty.begin(&place(name), 0, now);
+            if name != "unmarked" {
+                dirty.marked(&place(name), 0, mark, None, now);
+            }
+        }
+        let accepted = || Ended::Accepted(Batch { records: Arc::new([]), bytes: 0 }, Vec::new());
+        dirty.end(&place("done"), 0, accepted(), now);
+        dirty.end(&place("unmarked"), 0, accepted(), now);
+        dirty.end(&place("unknown"), 0, Ended::Unknown(later), now);
+        assert_eq!(dirty.marks_to_end(0, now), [(place("done"), vec![mark])]);
+        assert!(dirty.marks_to_end(1, now).is_empty());
+        let ended: Vec<_> = dirty.marks_to_end(0, later).into_iter().map(|(place, _)| place).collect();
+        assert_eq!(ended, [place("done"), place("unknown")]);
+    }
 }

@@ -311,14 +311,15 @@ impl Inner {
         self.call(leg, cx, Operation::Write, write).await.map(drop)
     }
 
-    pub(crate) fn note_marks(&self, leg: usize, marks: Vec<(MarkId, Place)>) {
+    pub(crate) fn note_marks(&self, leg: usize, marks: Vec<(MarkId, (Place, bool))>) {
         if self.has(Bug::IgnoresOldMarks) {
             return;
         }
         let now = self.clock.now();
         let mut state = self.state();
-        for (mark, place) in marks {
-            state.dirty.foreign(&place, leg, mark, now + self.config.foreign(), now);
+        for (mark, (place, ended)) in marks {
+            let until = if ended { now } else { now + self.config.foreign() };
+            state.dirty.foreign(&place, leg, mark, until, now);
         }
     }
 

@@ -48,6 +48,8 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) phase: Phase,
+    /// Whether others were told that nothing more is written under our marks.
+    pub(crate) ended: bool,
     pub(crate) dirty: Dirty,
     pub(crate) spent: Spent,
     pub(crate) marks_read: MarksRead,
@@ -104,6 +106,7 @@ impl Inner {
         let owner = random.u128(..);
         let state = State {
             phase: Phase::New,
+            ended: false,
             dirty: Dirty::new(legs.len(), config.is_shared()),
             spent: Spent::new(legs.len()),
             marks_read: MarksRead::new(legs.len()),

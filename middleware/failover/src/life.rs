@@ -125,7 +125,9 @@ impl Inner {
         let was = std::mem::replace(&mut self.state().phase, Phase::Closed);
         self.signal.stop();
         if was == Phase::Open {
-            self.heal(&self.share(cx, self.legs.len())).await;
+            let share = self.share(cx, self.legs.len());
+            self.heal(&share).await;
+            self.end_marks(&share).await;
         }
         let close = async |leg: usize| {
             // One that is up may take the time that it needs.

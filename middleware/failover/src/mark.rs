@@ -24,6 +24,8 @@ pub(crate) const PREFIX: &str = "marks-";
 const MOST_TOMBSTONES: usize = 1_000;
 /// So many marks are taken away at once.
 const AT_ONCE: usize = 500;
+/// The member of a mark that is ended.
+const ENDED: &str = "ended";
 
 /// Marks that are no longer needed, by leg.
 #[derive(Debug)]
@@ -136,7 +138,13 @@ impl<'a> Writing<'a> {
     /// Makes sure that the session is marked in the leg.
     pub(crate) async fn begin(inner: &'a Inner, cx: &Context, place: &'a Place, leg: usize) -> Result<Self> {
         let now = inner.clock.now();
-        let marked = inner.state().dirty.begin(place, leg, now);
+        let marked = {
+            let mut state = inner.state();
+            if state.ended {
+                return Err(Error::new(ErrorKind::Closed, "the store is closed"));
+            }
+            state.dirty.begin(place, leg, now)
+        };
         let mut writing = Self { inner, place, leg, mark: None, reached: false };
         if !marked && !inner.has(Bug::NeverMarks) && !inner.has(Bug::MarksLate) {
             writing.write_mark(cx, now).await?;
@@ -147,7 +155,7 @@ impl<'a> Writing<'a> {
     async fn write_mark(&mut self, cx: &Context, now: Instant) -> Result<()> {
         let id = self.inner.mint(None)?;
         self.mark = Some(id);
-        let mark = [mark(id, self.place)];
+        let mark = [mark(id, self.place, false)];
         let cx = self.inner.system(cx, &self.inner.reserved);
         let session = &self.inner.own_marks;
         let call = |leg: craftx_core::DynBackend, cx: Context| async move {
@@ -197,20 +205,27 @@ impl Drop for Writing<'_> {
     }
 }
 
-fn mark(id: Stamp, place: &Place) -> Record {
+/// A mark. Of one that is ended it is known that nothing more is written under it, so nobody has to wait for its lease.
+fn mark(id: Stamp, place: &Place, ended: bool) -> Record {
     let mut names = Map::new();
+    if ended {
+        names.insert(ENDED.to_owned(), Value::Bool(true));
+    }
     names.insert("tenant".to_owned(), Value::from(place.tenant.as_str()));
     names.insert("session".to_owned(), Value::from(place.session.as_str()));
     Record::Message(Message::new(id, Role::System, Content::Object(names)))
 }
 
-fn marked(message: &Message) -> Result<Place> {
-    let name = |key: &str| match &message.content {
-        Content::Object(names) => names.get(key).and_then(Value::as_str),
+/// Which session is marked, and whether the mark is ended.
+fn marked(message: &Message) -> Result<(Place, bool)> {
+    let member = |key: &str| match &message.content {
+        Content::Object(names) => names.get(key),
         _ => None,
     };
+    let name = |key: &str| member(key).and_then(Value::as_str);
+    let ended = member(ENDED) == Some(&Value::Bool(true));
     let place = name("tenant").zip(name("session")).and_then(|(tenant, session)| {
-        Some(Place { tenant: Tenant::new(tenant).ok()?, session: SessionId::new(session).ok()? })
+        Some((Place { tenant: Tenant::new(tenant).ok()?, session: SessionId::new(session).ok()? }, ended))
     });
     place.ok_or_else(|| Error::new(ErrorKind::Corrupted, "this is no mark of a failover").with("id", message.id))
 }
@@ -328,6 +343,36 @@ impl Inner {
             self.purge(&cx, leg).await;
         }
         cleared
+    }
+
+    /// Puts marks that are ended in the place of those that are left, because this handle writes no more: whoever comes
+    /// next need not wait for the lease. What cannot be told is not: then the lease is waited for.
+    pub(crate) async fn end_marks(&self, cx: &Context) {
+        let cx = self.system(cx, &self.reserved);
+        self.state().ended = true;
+        for leg in (0..self.legs.len()).filter(|leg| self.is_up(*leg)) {
+            let left = self.state().dirty.marks_to_end(leg, self.clock.now());
+            for part in left.chunks(AT_ONCE / 2) {
+                if self.end_marks_of(&cx, leg, part).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    async fn end_marks_of(&self, cx: &Context, leg: usize, marks: &[(Place, Vec<Stamp>)]) -> Result<()> {
+        let mut records = Vec::new();
+        for (place, ids) in marks {
+            records.push(mark(self.mint(None)?, place, true));
+            for id in ids {
+                records.push(Record::Deleted { id: *id, stamp: self.mint(Some(*id))? });
+            }
+        }
+        let session = &self.own_marks;
+        let call = |leg: craftx_core::DynBackend, cx: Context| async move {
+            leg.write(&cx, session, &records, &WriteOptions::replay()).await
+        };
+        self.call(leg, cx, Operation::Write, call).await.map(drop)
     }
 
     async fn delete_marks(&self, cx: &Context, leg: usize, session: &SessionId, ids: &[Stamp]) -> Result<()> {

@@ -34,6 +34,7 @@ fn nothing_acknowledged_is_lost_or_doubled_whatever_fails() {
         sum.reads += report.reads;
         sum.faults += report.faults;
         sum.crashes += report.crashes;
+        sum.closed += report.closed;
         sum.replaced += report.replaced;
     }
     println!("{sum:?}");

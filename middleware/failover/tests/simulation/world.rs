@@ -44,6 +44,7 @@ pub(crate) struct Report {
     pub(crate) reads: u64,
     pub(crate) faults: u64,
     pub(crate) crashes: u64,
+    pub(crate) closed: u64,
     pub(crate) replaced: u64,
     pub(crate) trace: u64,
 }
@@ -187,7 +188,7 @@ struct Fate {
 }
 
 impl Fate {
-    fn strike(&mut self) {
+    fn strike(&mut self) -> Result<(), String> {
         let now = self.world.clock().elapsed();
         for (leg, until) in self.world.legs.iter().zip(&mut self.until) {
             if until.is_some_and(|until| until <= now) {
@@ -198,10 +199,10 @@ impl Fate {
         if self.calm {
             let mut handles = self.processes.iter().map(|process| process.failover.0.state());
             self.calm = !handles.all(|state| state.identities.all_marks_read());
-            return;
+            return Ok(());
         }
         if self.world.below(25) > 0 {
-            return;
+            return Ok(());
         }
         let which = self.world.below(self.world.legs.len() as u64) as usize;
         match self.world.below(16) {
@@ -209,7 +210,7 @@ impl Fate {
             8 | 9 if !self.world.busy => {
                 let process = self.world.below(self.processes.len() as u64) as usize;
                 if self.may_crash() {
-                    self.crash(process);
+                    self.end_life(process)?;
                 }
             }
             10 => {
@@ -225,6 +226,7 @@ impl Fate {
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn fault(&mut self, which: usize, now: Duration) {
@@ -242,6 +244,23 @@ impl Fate {
     /// else can know of it: that is not promised. A process that is alone leaves the leg a stranger, which is enough.
     fn may_crash(&self) -> bool {
         self.processes.len() == 1 || !self.world.is_blind()
+    }
+
+    /// A process ends: it crashes, or it stops whatever its users are waiting for and closes its stores. That takes time, in
+    /// which nobody else goes on, so only one that is alone does it.
+    fn end_life(&mut self, process: usize) -> Result<(), String> {
+        if self.processes.len() == 1 && self.world.below(2) == 0 {
+            self.report.closed += 1;
+            self.world.shared.tell(|| format!("END of process {process}"));
+            let ending = &mut self.processes[process];
+            ending.tasks.clear();
+            ending.spawned.lock().unwrap().clear();
+            let failover = ending.failover.clone();
+            // What cannot be closed in time is closed by the end of the process.
+            let _ = self.drive(failover.close(&self.world.cx().with_timeout(Duration::from_secs(4))))?;
+        }
+        self.crash(process);
+        Ok(())
     }
 
     fn crash(&mut self, process: usize) {
@@ -304,7 +323,7 @@ impl Fate {
             if steps > 200_000 {
                 return Err("the run comes to no end".to_owned());
             }
-            self.strike();
+            self.strike()?;
             let before = self.world.shared.progress.load(Ordering::Relaxed);
             let mut ended = false;
             for process in &mut self.processes {
