@@ -1,6 +1,5 @@
 //! What is written.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,8 +33,9 @@ impl Encrypted {
             records.iter().try_for_each(refuse_ciphertext)?;
             let (_, key) = self.shared.keys.to_write(cx, session).await?;
             let sealing = Sealing { layer: self, cx, session, key };
-            let sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
-            Ok(self.mark_all(cx, session, &sealed).await?.into_owned())
+            let mut sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
+            self.mark_all(cx, session, &mut sealed).await?;
+            Ok(sealed)
         };
         seal.await.map_err(|error: Error| error.during("seal"))
     }
@@ -51,13 +51,14 @@ impl Encrypted {
         acl::refuse_reserved(&cx.tenant)?;
         records.iter().try_for_each(refuse_ciphertext)?;
         if !records.iter().any(says_something) {
-            let marked = self.mark_all(cx, session, records).await?;
+            let mut marked = records.to_vec();
+            self.mark_all(cx, session, &mut marked).await?;
             return self.inner.write(cx, session, &marked, options).await;
         }
         let (keys, key) = self.shared.keys.to_write(cx, session).await?;
         let sealing = Sealing { layer: self, cx, session, key };
-        let sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
-        let mut sealed = self.mark_all(cx, session, &sealed).await?.into_owned();
+        let mut sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
+        self.mark_all(cx, session, &mut sealed).await?;
         // Two digest keys would make two contents of one, and nobody refuses a replay.
         if keys.has_several_roots() {
             sealing.keep_what_is_there(records, &mut sealed).await?;
@@ -76,23 +77,14 @@ impl Encrypted {
 }
 
 impl Encrypted {
-    /// The records, with every owner and all grants vouched for.
-    async fn mark_all<'a>(
-        &self,
-        cx: &Context,
-        session: &SessionId,
-        records: &'a [Record],
-    ) -> Result<Cow<'a, [Record]>> {
-        let mut marked = Cow::Borrowed(records);
-        for (index, record) in records.iter().enumerate() {
+    /// Vouches for every owner and all grants among the records.
+    async fn mark_all(&self, cx: &Context, session: &SessionId, records: &mut [Record]) -> Result<()> {
+        for record in records {
             if let Record::Acl { stamp, owner, grants } = record {
-                let grants = self.marked(cx, session, *stamp, owner.as_deref(), grants).await?;
-                if let Some(record) = marked.to_mut().get_mut(index) {
-                    *record = Record::Acl { stamp: *stamp, owner: owner.clone(), grants };
-                }
+                *grants = self.marked(cx, session, *stamp, owner.as_deref(), grants).await?;
             }
         }
-        Ok(marked)
+        Ok(())
     }
 }
 

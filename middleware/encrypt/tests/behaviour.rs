@@ -65,6 +65,27 @@ fn a_retry_is_known_after_the_keys_were_renewed() {
     assert_eq!(error.kind(), ErrorKind::Conflict, "what is not known still has to meet its expectation");
 }
 
+/// The new key is there, and nothing was encrypted with it yet.
+#[test]
+fn a_retry_is_known_while_a_renewal_is_interrupted() {
+    let faults = Arc::new(Faults::default());
+    let house = House::over(faults.around(memory()), memory(), keyring("a"), uncached());
+    let options = WriteOptions::fresh().expecting(Expect::New);
+    let records = [said(1, "hello"), set(2, "title", "t")];
+    let retry = || block_on(house.store.write(&cx(), &id("s"), &records, &options));
+    retry().unwrap();
+    faults.after(0, Fault::FailsBefore);
+    block_on(house.store.reencrypt(&cx(), &id("s"))).unwrap_err();
+    faults.never();
+    assert_eq!(block_on(house.store.data_keys(&cx(), &id("s"))).unwrap().len(), 2);
+    assert_eq!(retry().unwrap().known, Some(2));
+    let mut other = records.clone();
+    other[0] = said(1, "something else");
+    let error = block_on(house.store.write(&cx(), &id("s"), &other, &options)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(texts(&house.store, "s"), ["hello"]);
+}
+
 fn write_expecting_new(store: &dyn Backend, records: &[Record]) -> craftx_core::Error {
     block_on(store.write(&cx(), &id("s"), records, &WriteOptions::fresh().expecting(Expect::New))).unwrap_err()
 }

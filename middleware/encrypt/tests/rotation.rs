@@ -166,8 +166,6 @@ fn a_renewal_that_is_killed_anywhere_loses_nothing_and_comes_to_an_end() {
 fn a_renewal_ends_with_one_key_and_the_old_ones_gone() {
     let house = House::new(keyring("a"), EncryptConfig::default().cache_ms(0).seal_roles(true));
     write(&house.store, "s", &[said(1, "hello"), set(2, "title", "t")]).unwrap();
-    let plain = House::over(house.data.clone(), house.keys.clone(), keyring("b"), uncached());
-    drop(plain);
     let before = records(&house.store, "s");
     let renewed = block_on(house.store.reencrypt(&cx(), &id("s"))).unwrap();
     assert_eq!((renewed.generation, renewed.records, renewed.removed, renewed.kept), (2, 2, 1, 0));
@@ -211,20 +209,35 @@ fn a_renewed_ciphertext_takes_the_place_of_the_old_one_in_a_copy() {
     }
 }
 
+/// A renewal is stopped at each of its calls; meanwhile somebody deletes, clears and changes a title; then it goes on.
 #[test]
-fn what_was_deleted_during_a_renewal_stays_deleted() {
-    let house = House::new(keyring("a"), uncached());
-    let all: Vec<_> = (1..20).map(|ms| said(ms, "hello")).chain([set(20, "title", "t")]).collect();
-    write(&house.store, "s", &all).unwrap();
-    let sealed = records(&*house.data, "s");
-    write(&house.store, "s", &[Record::Deleted { id: at(3), stamp: at(21) }]).unwrap();
-    write(&house.store, "s", &[Record::Cleared { through: at(21), stamp: at(22) }]).unwrap();
-    // What a renewal that has read before would write now.
-    let before = House::over(replaced(&sealed, "s"), house.keys.clone(), keyring("a"), uncached());
-    drop(before);
-    block_on(house.store.reencrypt(&cx(), &id("s"))).unwrap();
-    block_on(house.data.write(&cx(), &id("s"), &sealed, &WriteOptions::replay())).unwrap();
-    assert_eq!(block_on(house.store.session(&cx(), &id("s"))).unwrap(), None);
+fn what_was_deleted_or_changed_during_a_renewal_stays_so() {
+    let mut met = 0;
+    for calls in 0..10 {
+        let ring = keyring("a");
+        let (data, keys) = (memory(), memory());
+        let gate = Arc::new(Gate::closing_after(calls));
+        let other = House::over(data.clone(), keys.clone(), Arc::clone(&ring), uncached());
+        let renewing = House::over(gate.around(data), gate.around(keys), ring, uncached());
+        let all: Vec<_> =
+            (1..20).map(|ms| said(ms, "hello")).chain([set(5, "old", "t"), set(20, "title", "t")]).collect();
+        write(&other.store, "s", &all).unwrap();
+        let (context, session) = (cx(), id("s"));
+        let mut renewal = Box::pin(renewing.store.reencrypt(&context, &session));
+        let stopped = renewal.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending();
+        write(&other.store, "s", &[Record::Deleted { id: at(13), stamp: at(21) }]).unwrap();
+        write(&other.store, "s", &[Record::Cleared { through: at(10), stamp: at(22) }]).unwrap();
+        write(&other.store, "s", &[set(23, "title", "new")]).unwrap();
+        gate.open();
+        if stopped {
+            met += 1;
+            block_on(renewal).unwrap();
+        }
+        assert_eq!(texts(&other.store, "s").len(), 8, "{calls}");
+        let found = block_on(other.store.session(&context, &session)).unwrap().unwrap();
+        assert_eq!(serde_json::Value::Object(found.metadata), serde_json::json!({ "title": "new" }), "{calls}");
+    }
+    assert!(met > 4, "{met}");
 }
 
 fn shred(store: &Encrypted, session: &SessionId) {

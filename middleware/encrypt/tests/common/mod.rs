@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
 use craftx_core::{
@@ -271,15 +271,17 @@ impl Backend for Capable {
 #[derive(Debug)]
 pub(crate) struct Gate {
     left: AtomicI64,
+    waiting: Mutex<Vec<Waker>>,
 }
 
 impl Gate {
     pub(crate) fn closing_after(calls: i64) -> Self {
-        Self { left: AtomicI64::new(calls) }
+        Self { left: AtomicI64::new(calls), waiting: Mutex::default() }
     }
 
     pub(crate) fn open(&self) {
         self.left.store(i64::MAX, Ordering::SeqCst);
+        self.waiting.lock().unwrap().drain(..).for_each(Waker::wake);
     }
 
     pub(crate) fn around(self: &Arc<Self>, store: DynBackend) -> DynBackend {
@@ -296,13 +298,16 @@ impl Around for Gate {
         Fut: Future<Output = Result<T>> + Send,
     {
         let mut counted = false;
-        std::future::poll_fn(|_| {
+        std::future::poll_fn(|task| {
             if !counted {
                 counted = true;
                 self.left.fetch_sub(1, Ordering::SeqCst);
             }
-            // Whoever opens it polls again.
-            if self.left.load(Ordering::SeqCst) >= 0 { Poll::Ready(()) } else { Poll::Pending }
+            if self.left.load(Ordering::SeqCst) >= 0 {
+                return Poll::Ready(());
+            }
+            self.waiting.lock().unwrap().push(task.waker().clone());
+            Poll::Pending
         })
         .await;
         call(cx.clone()).await
