@@ -22,8 +22,8 @@ const ONE_IS_ENOUGH: f64 = 1e-9;
 pub struct FailoverConfig {
     /// When a write is copied to the other legs. Default: `async`.
     pub mirror: Mirror,
-    /// Whether a secondary answers reads while the primary is away. Default: yes.
-    pub read_from_secondaries: bool,
+    /// Which legs answer reads, and in which order they are asked. Default: `primary_first`.
+    pub reads: Reads,
     /// Who else uses the same legs. Default: `shared`.
     pub processes: Processes,
     /// How long a leg may take for one call, in milliseconds; a call that has a deadline divides what is left of it among
@@ -52,7 +52,7 @@ impl Default for FailoverConfig {
     fn default() -> Self {
         Self {
             mirror: Mirror::default(),
-            read_from_secondaries: true,
+            reads: Reads::default(),
             processes: Processes::default(),
             timeout_ms: 5_000,
             heal_interval_ms: 1_000,
@@ -112,6 +112,21 @@ pub enum Mirror {
     Sync,
 }
 
+/// Which legs answer reads, and in which order they are asked. Whichever it is, a leg answers for a session only when it has
+/// all that the handle knows of it, and that there is nothing only the primary says, or who knows as much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reads {
+    /// The primary, and nobody while it is away.
+    PrimaryOnly,
+    /// The primary, and while it is away the secondaries.
+    #[default]
+    PrimaryFirst,
+    /// The secondaries, and if none of them can the primary: for a primary that is far away. What other processes have
+    /// written since marks were last read may be missing.
+    SecondariesFirst,
+}
+
 /// Who else uses the same legs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -142,8 +157,8 @@ macro_rules! setters {
 setters! {
     /// Sets when a write is copied to the other legs.
     mirror: Mirror,
-    /// Sets whether a secondary answers reads while the primary is away.
-    read_from_secondaries: bool,
+    /// Sets which legs answer reads, and in which order they are asked.
+    reads: Reads,
     /// Sets who else uses the same legs.
     processes: Processes,
     /// Sets how long a leg may take for one call, in milliseconds.

@@ -21,7 +21,7 @@ mod turn;
 mod verify;
 mod write;
 
-pub use config::{FailoverConfig, Mirror, Processes};
+pub use config::{FailoverConfig, Mirror, Processes, Reads};
 pub use failover::{Failover, FailoverBuilder};
 pub use heal::Healed;
 pub use register::register;

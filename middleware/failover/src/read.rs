@@ -3,6 +3,7 @@
 use craftx_core::{Context, Cursor, DynBackend, Error, ErrorKind, Operation, Result};
 
 use crate::bug::Bug;
+use crate::config::Reads;
 use crate::dirty::Which;
 use crate::inner::Inner;
 use crate::leg::is_away;
@@ -26,10 +27,12 @@ impl Inner {
     {
         cx.check_deadline().map_err(|error| error.during(operation.as_str()))?;
         let mut legs = self.candidates(cx).await;
-        legs.retain(|leg| *leg == 0 || self.config.read_from_secondaries);
-        if self.has(Bug::ReadsDirty) {
-            legs.sort_unstable();
-        } else {
+        match self.config.reads {
+            Reads::PrimaryFirst => {}
+            Reads::PrimaryOnly => legs.retain(|leg| *leg == 0),
+            Reads::SecondariesFirst => legs.sort_by_key(|leg| *leg == 0),
+        }
+        if !self.has(Bug::ReadsDirty) {
             legs.retain(|leg| !self.state().identities.is_blocked(*leg));
         }
         if let Some(from) = from {

@@ -14,7 +14,7 @@ use craftx_core::{
     Operation, Outcome, Prepare, Record, Result, Role, SessionId, SessionQuery, Stamp, Surrounded, Tenant,
     WriteOptions, Written, async_trait,
 };
-use craftx_failover::{Failover, FailoverConfig, Mirror, Processes};
+use craftx_failover::{Failover, FailoverConfig, Mirror, Processes, Reads};
 use futures_executor::block_on;
 
 struct Pair {
@@ -98,6 +98,34 @@ fn a_secondary_takes_over_and_the_primary_gets_it_back() {
     // The healer asks the primary first.
     assert_eq!(block_on(pair.failover.tick(&pair.cx)).sessions, 1);
     assert_eq!((pair.count(Some(0)).unwrap(), pair.count(None).unwrap()), (2, 2));
+}
+
+#[test]
+fn secondaries_are_asked_first_if_that_is_wanted_and_have_what_was_written() {
+    let pair = pair(config().reads(Reads::SecondariesFirst));
+    pair.write(1).unwrap();
+    let asked = pair.calls(0);
+    assert_eq!(pair.count(None).unwrap(), 1, "what was not mirrored yet is copied before");
+    assert_eq!(pair.calls(0), asked, "it is copied from memory");
+    let unknown = SessionId::new("unknown").unwrap();
+    assert!(block_on(pair.failover.session(&pair.cx, &unknown)).unwrap().is_none());
+    assert!(pair.calls(0) > asked, "only the primary says that there is nothing");
+    pair.pull(1, true);
+    assert_eq!(pair.count(None).unwrap(), 1, "the primary answers while the secondary is away");
+}
+
+#[test]
+fn no_secondary_answers_where_only_the_primary_may() {
+    let pair = pair(config().reads(Reads::PrimaryOnly));
+    pair.write(1).unwrap();
+    block_on(pair.failover.heal(&pair.cx));
+    pair.pull(0, true);
+    assert_eq!(pair.count(None).unwrap_err().kind(), ErrorKind::Unavailable);
+    pair.write(2).unwrap();
+    pair.pull(0, false);
+    pair.sleep(6);
+    block_on(pair.failover.tick(&pair.cx));
+    assert_eq!(pair.count(None).unwrap(), 2, "writes go on, and are not hidden when it is back");
 }
 
 #[test]

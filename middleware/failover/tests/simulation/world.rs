@@ -14,7 +14,7 @@ use super::clock::SimClock;
 use super::ledger::{Ledger, Place, fold};
 use super::leg::{Contents, Leg, Mode, Shared};
 use crate::bug::Bug;
-use crate::{Failover, FailoverConfig, Mirror, Processes};
+use crate::{Failover, FailoverConfig, Mirror, Processes, Reads};
 
 type Task = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
@@ -455,6 +455,8 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
     let config = FailoverConfig::default()
         .mirror(if shared.below(if busy { 2 } else { 3 }) == 0 { Mirror::Sync } else { Mirror::Async })
         .processes(if shared_legs { Processes::Shared } else { Processes::Single })
+        // What other processes wrote a moment ago may be missing where secondaries are asked first.
+        .reads(if !shared_legs && shared.below(3) == 0 { Reads::SecondariesFirst } else { Reads::PrimaryFirst })
         .timeout_ms(1_000)
         .heal_interval_ms(0)
         .refresh_ms(3_000)
