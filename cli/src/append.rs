@@ -1,16 +1,16 @@
 //! `craftx append`.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 
-use craftx::{Error, ErrorKind, NewMessage, Role, SessionId};
+use craftx::{Error, NewMessage, Role, SessionId};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use crate::args::Append;
 use crate::exit::{Exit, Failure};
 use crate::global::Global;
 use crate::output::{self, Out};
 use crate::resolve;
+use crate::stdin;
 
 pub(crate) async fn run(global: &Global, append: Append) -> Result<Exit, Failure> {
     let (named, text) = match append.last {
@@ -31,7 +31,7 @@ pub(crate) async fn run(global: &Global, append: Append) -> Result<Exit, Failure
             if std::io::stdin().is_terminal() {
                 output::say("the text of the message; Ctrl-D on an empty line ends it");
             }
-            standard_input().await?
+            stdin::read(|| std::io::read_to_string(std::io::stdin())).await?
         }
     };
     let mut message = NewMessage::new(role, text);
@@ -54,21 +54,4 @@ pub(crate) async fn run(global: &Global, append: Append) -> Result<Exit, Failure
     }
     out.finish()?;
     Ok(Exit::Ok)
-}
-
-/// Reads everything on a thread of its own, so that Ctrl-C is noticed while it waits.
-async fn standard_input() -> Result<String, Failure> {
-    let (send, receive) = oneshot::channel();
-    let read = move || {
-        let mut text = String::new();
-        let read = std::io::stdin().read_to_string(&mut text);
-        // Nobody waits for it any more if the command was interrupted.
-        let _ = send.send(read.map(|_| text));
-    };
-    let failed = |error| Failure::file("standard input", error);
-    std::thread::Builder::new().name("craftx-stdin".into()).spawn(read).map_err(failed)?;
-    match receive.await {
-        Ok(text) => text.map_err(failed),
-        Err(_) => Err(Error::new(ErrorKind::Unexpected, "the thread that reads standard input is gone").into()),
-    }
 }

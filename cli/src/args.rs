@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// Ask who may do what, where the store limits it
     #[command(subcommand)]
     Access(Access),
+    /// Make, rotate and destroy the keys of an encrypted store
+    #[command(subcommand)]
+    Keys(Keys),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(Configuration),
@@ -235,6 +238,66 @@ pub(crate) struct AccessCheck {
     pub(crate) action: Action,
     /// With which session, by its whole name; none: with the tenant as a whole
     pub(crate) session: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make a keyring, or add a key to it, which becomes the primary one
+    New(KeysNew),
+    /// List the keys of the keyring
+    List,
+    /// Wrap every data key under the primary key; one that was interrupted goes on
+    Rotate,
+    /// Tell what each key still protects, and whether it can go; exit with 8 if a key is missing that is needed
+    Status,
+    /// Retire a key that protects nothing any more
+    Retire(KeysRetire),
+    /// Destroy a retired key that protects nothing any more
+    Destroy(KeysDestroy),
+    /// Destroy the keys of a session, so that no copy of it can be read by anybody, and then what is stored of it
+    Shred(KeysShred),
+    /// Copy all that a store without encryption holds into this one; one that was interrupted goes on
+    EncryptExisting(KeysEncryptExisting),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeysNew {
+    /// The keyring, made if it is not there
+    pub(crate) file: PathBuf,
+    /// What the key is called, in clear wherever it is used; else it is the date
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeysRetire {
+    /// The key
+    pub(crate) id: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeysDestroy {
+    /// The key
+    pub(crate) id: String,
+    /// Ask nothing
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeysShred {
+    /// The session by its whole name: what is shredded is gone
+    pub(crate) session: String,
+    /// Ask nothing
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeysEncryptExisting {
+    /// The store that is not encrypted, such as `sqlite:chats.db`; it is only read
+    #[arg(value_name = "URL")]
+    pub(crate) from: String,
 }
 
 #[derive(Debug, Subcommand)]

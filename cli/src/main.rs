@@ -3,6 +3,7 @@
 mod access;
 mod append;
 mod args;
+mod ask;
 mod completions;
 mod config;
 mod doctor;
@@ -12,6 +13,7 @@ mod global;
 mod heal;
 mod import;
 mod interrupt;
+mod keys;
 mod legs;
 mod list;
 mod man;
@@ -25,6 +27,7 @@ mod search;
 mod show;
 mod stats;
 mod status;
+mod stdin;
 
 use std::pin::pin;
 use std::process::ExitCode;
@@ -94,6 +97,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Heal => heal::run(global).await,
         Command::Schema(schema) => schema::run(global, schema).await,
         Command::Access(access) => access::run(global, access).await,
+        Command::Keys(keys) => keys::run(global, keys).await,
         Command::Config(configuration) => config::run(global, configuration),
         Command::Profiles => profiles::run(global),
         Command::Completions(completions) => completions::run(global, completions),

@@ -11,8 +11,10 @@ use common::{Place, Run};
 use serde_json::Value;
 
 /// Members whose values differ from run to run.
-const VARYING: [&str; 12] = [
+const VARYING: [&str; 14] = [
     "id",
+    "at",
+    "remains",
     "version",
     "updated",
     "store",
@@ -100,6 +102,7 @@ fn every_example_runs_and_prints_what_is_shown() {
     let place = Place::new("");
     place.write("craftx.toml", blocks(&page, "toml")[0]);
     place.write("guarded.toml", blocks(&page, "toml")[1]);
+    place.write("sealed.toml", blocks(&page, "toml")[2]);
     place.write("conversations.jsonl", blocks(&page, "jsonl")[0]);
     for (name, section) in sections(&page) {
         let examples: Vec<&str> = blocks(section, "sh").into_iter().flat_map(str::lines).collect();

@@ -1,5 +1,5 @@
-//! One test for each exit code, with the real command. Code 8 (a key is missing or wrong, or what is encrypted was changed) needs encryption, which is
-//! not there yet: it is tested where kinds of errors become codes, in `src/exit.rs`.
+//! One test for each exit code, with the real command. Code 8 (a key is missing or wrong, or what is encrypted was
+//! changed) is tested in `keys.rs`.
 #![cfg(all(unix, feature = "json", feature = "sqlite"))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "tests")]
 

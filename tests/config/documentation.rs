@@ -1,6 +1,7 @@
 //! `docs/configuration.md` tells what is so.
 
 use craftx::access::{AccessConfig, Rules};
+use craftx::encrypt_layer::EncryptConfig;
 use craftx::failover::FailoverConfig;
 use craftx::json_backend::JsonConfig;
 use craftx::retry_layer::{BreakerConfig, RetryConfig, TimeoutConfig};
@@ -38,6 +39,8 @@ fn every_key_is_there_with_its_default() {
         rows("access", Rules::default()),
         rows("access", AccessConfig::default()),
         vec!["| `access.audit` | none |".to_owned()],
+        rows("encrypt", EncryptConfig::default()),
+        vec!["| `encrypt.keyring` | required |".to_owned(), "| `encrypt.keys` | required |".to_owned()],
         rows("retry", RetryConfig::default()),
         rows("timeout", TimeoutConfig::default()),
         rows("breaker", BreakerConfig::default().slow_ms(Some(1))),
@@ -45,7 +48,7 @@ fn every_key_is_there_with_its_default() {
     for row in keys.concat() {
         assert!(text.contains(&row), "{row}");
     }
-    let parts = ["json", "sqlite", "hybrid", "validate", "access", "retry", "timeout", "breaker"]
+    let parts = ["json", "sqlite", "hybrid", "validate", "access", "encrypt", "retry", "timeout", "breaker"]
         .map(|part| format!("| `{part}."));
     let documented = text.lines().filter(|line| parts.iter().any(|part| line.starts_with(part))).count();
     assert_eq!(documented, keys.concat().len());

@@ -16,13 +16,15 @@
     reason = "tests"
 )]
 
-#[cfg(feature = "retry")]
+#[cfg(feature = "encrypt")]
 mod documentation;
 mod guide;
 mod hybrid;
 mod opening;
 mod precedence;
 mod process;
+#[cfg(feature = "encrypt")]
+mod sealed;
 mod secrets;
 mod stacks;
 mod support;

@@ -1,6 +1,8 @@
 //! What is said of wrong configurations, word for word: each names the key, where it came from, and the nearest known name.
 
-use craftx::{Config, ErrorKind, Registry};
+use std::sync::Arc;
+
+use craftx::{Config, ErrorKind, Memory, Registry};
 
 use crate::support::Folder;
 
@@ -117,6 +119,18 @@ pub(crate) const CASES: &[Case] = &[
         what: "a layer that this release does not have",
         toml: "profile = 'production_sqlite'\nlayers = ['observe']\n[observe]\nkey = 'canary'\n",
         said: "configure: the layer `observe` needs the package `craftx-observe`, which comes with a later release, key: `layers`, source: `craftx.toml:2`",
+        ..NOTHING
+    },
+    Case {
+        what: "a layer whose cargo feature is off",
+        toml: "backend = 'memory'\nlayers = ['encrypt']\n[encrypt]\nkeyring = 'canary'\n",
+        code: |config| {
+            let mut registry = Registry::new();
+            registry.register("memory", |_| Ok(Arc::new(Memory::new())));
+            registry.mention_missing("encrypt", "the cargo feature `encrypt`");
+            config.registry(registry)
+        },
+        said: "configure: the layer `encrypt` needs the cargo feature `encrypt`, key: `layers`, source: `craftx.toml:2`",
         ..NOTHING
     },
     Case {

@@ -5,18 +5,18 @@ use craftx_failover::Mirror;
 
 use super::*;
 
-const CANARY: &str = "canary-5e1f";
+pub(crate) const CANARY: &str = "canary-5e1f";
 
 /// Every text that somebody could log: what values and errors show of themselves.
 #[derive(Default)]
-struct Shown(String);
+pub(crate) struct Shown(pub(crate) String);
 
 impl Shown {
-    fn add(&mut self, value: &impl std::fmt::Debug) {
+    pub(crate) fn add(&mut self, value: &impl std::fmt::Debug) {
         self.0.push_str(&format!("{value:?} {value:#?}\n"));
     }
 
-    fn result<T>(&mut self, result: Result<T, craftx_core::Error>) {
+    pub(crate) fn result<T>(&mut self, result: Result<T, craftx_core::Error>) {
         if let Err(error) = result {
             self.0.push_str(&format!("{error} {error:?}\n"));
         }

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use craftx_conformance::{Failure, Subject, conformance};
-use craftx_core::{Result, Stack};
+use craftx_core::Result;
 use craftx_failover::Mirror;
-use craftx_retry::{RetryConfig, RetryLayer};
 
 use super::*;
 
@@ -21,19 +20,6 @@ fn over_sqlite_with_a_blind_index(folder: &Path) -> DynBackend {
 
 fn over_json(folder: &Path) -> DynBackend {
     Arc::new(encrypted(json(folder, "data"), json(folder, "keys")))
-}
-
-/// Validate, encrypt, failover, retry, SQLite and JSON.
-fn whole_stack(folder: &Path) -> DynBackend {
-    let retried = |store| {
-        let layer = RetryLayer::new(RetryConfig::default()).unwrap();
-        Stack::builder("store", store).layer(layer).build().unwrap().backend().clone()
-    };
-    let primary = retried(sqlite(folder, "primary.db"));
-    let failover = Failover::builder("primary", primary).secondary("secondary", retried(json(folder, "log")));
-    let layer = Encrypt::new(keyring(), sqlite(folder, "keys.db"), EncryptConfig::default().pad(true)).unwrap();
-    let stack = Stack::builder("hybrid", Arc::new(failover.build().unwrap())).layer(layer).build().unwrap();
-    stack.backend().clone()
 }
 
 fn subject(open: fn(&Path) -> DynBackend) -> Result<Subject, Failure> {
@@ -53,7 +39,6 @@ conformance!(encrypted_sqlite_with_a_blind_index, || async { subject(over_sqlite
     .sequences(20)
     .rounds(5));
 conformance!(encrypted_json, || async { subject(over_json) }, |kit| kit.cases(40).sequences(20).rounds(5));
-conformance!(encrypted_failover, || async { subject(whole_stack) }, |kit| kit.cases(40).sequences(20).rounds(5));
 
 #[test]
 fn a_key_store_that_is_mirrored_later_is_refused_and_one_that_is_mirrored_at_once_is_not() {

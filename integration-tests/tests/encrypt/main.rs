@@ -7,6 +7,7 @@ mod conformance;
 mod migration;
 mod processes;
 mod shredding;
+mod whole;
 
 use std::path::Path;
 use std::sync::Arc;

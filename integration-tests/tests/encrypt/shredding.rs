@@ -6,7 +6,7 @@ use craftx_failover::Mirror;
 use super::*;
 
 /// Copies a folder, as a backup of files does.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
         let to = to.join(entry.file_name().unwrap());

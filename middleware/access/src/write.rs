@@ -2,8 +2,8 @@
 
 use craftx_core::union::{check_expectation, no_such_session};
 use craftx_core::{
-    Context, Error, ErrorKind, Expect, Operation, Record, Result, Session, SessionId, Source, Stamp, WriteOptions,
-    Written, random_bits,
+    Backend, Context, Error, ErrorKind, Expect, Operation, Record, Result, Session, SessionId, Source, Stamp,
+    WriteOptions, Written, random_bits,
 };
 
 use crate::audit::Entry;
@@ -59,7 +59,15 @@ impl Guard {
     ) -> Result<Written> {
         let actions = Actions::of_records(records);
         let mut entry = entry(cx, Operation::Write, actions, Some(session));
-        let who = match self.asker(&mut entry).await? {
+        let asker = self.asker(&mut entry).await?;
+        // What was told holds for everybody, also for those who do not need the place that is kept free.
+        let most = Backend::capabilities(self).max_batch.map_or(usize::MAX, |most| most as usize);
+        if records.len() > most {
+            let error =
+                Error::invalid("records", "there are too many").with("limit", most).with("found", records.len());
+            return self.refuse(&entry, error).await;
+        }
+        let who = match asker {
             Asker::System => return self.write_as_is(cx, entry, records, options).await,
             Asker::Principal(who) => who,
         };
@@ -187,11 +195,6 @@ impl Guard {
         }
         if matches!(options.expect, Expect::Version(_)) {
             return self.refuse(entry, batch.absent()).await;
-        }
-        let most = self.inner.capabilities().max_batch.map_or(usize::MAX, |most| most as usize);
-        if records.len() >= most {
-            let error = Error::invalid("records", "there are too many to start a session with");
-            return self.refuse(entry, error.with("limit", most.saturating_sub(1)).with("found", records.len())).await;
         }
         let mut started = Vec::with_capacity(records.len() + 1);
         started.push(batch.owner()?);

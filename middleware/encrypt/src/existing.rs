@@ -42,10 +42,26 @@ impl Encrypted {
     /// # Cancel safety
     /// May be dropped at any time; do it again.
     pub async fn encrypt_existing(&self, cx: &Context, from: &DynBackend) -> Result<Copied> {
-        self.copy_all(cx, from).await.map_err(|error| error.during("encrypt existing"))
+        self.encrypt_existing_watched(cx, from, &|_| {}).await
     }
 
-    async fn copy_all(&self, cx: &Context, from: &DynBackend) -> Result<Copied> {
+    /// As [`encrypt_existing`](Self::encrypt_existing); `watch` is told after each session what was copied so far.
+    ///
+    /// # Errors
+    /// As [`encrypt_existing`](Self::encrypt_existing).
+    ///
+    /// # Cancel safety
+    /// As [`encrypt_existing`](Self::encrypt_existing).
+    pub async fn encrypt_existing_watched(
+        &self,
+        cx: &Context,
+        from: &DynBackend,
+        watch: &(dyn Fn(&Copied) + Sync),
+    ) -> Result<Copied> {
+        self.copy_all(cx, from, watch).await.map_err(|error| error.during("encrypt existing"))
+    }
+
+    async fn copy_all(&self, cx: &Context, from: &DynBackend, watch: &(dyn Fn(&Copied) + Sync)) -> Result<Copied> {
         cx.require_system()?;
         if from.status(cx).await?.store == self.inner.status(cx).await?.store {
             return Err(Error::invalid("from", "a store cannot be encrypted in place; copy it to a new one"));
@@ -63,6 +79,7 @@ impl Encrypted {
                 for session in page {
                     copied.sessions += 1;
                     self.copy_session(&cx, from, &session, &mut copied).await?;
+                    watch(&copied);
                 }
             }
         }

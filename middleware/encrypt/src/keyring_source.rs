@@ -1,6 +1,6 @@
 //! Where a keyring is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use craftx_core::{Context, Error, ErrorKind, Result, Secret, async_trait};
 use serde::Deserialize;
@@ -38,6 +38,11 @@ impl KeyringSource {
     /// As [`Secret::parse`], for a path that is empty or no UTF-8.
     pub fn file(path: impl Into<PathBuf>) -> Result<Self> {
         Self::parse(&format!("file:{}", path.into().to_str().unwrap_or_default()))
+    }
+
+    /// The file, if it is in one: for those who change it.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.file()
     }
 
     /// Reads the keyring. Blocks while it does.

@@ -1,13 +1,14 @@
 //! The layer.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use craftx_core::{Capabilities, DynBackend, Error, ErrorKind, Layer, Result, Slot, Support};
+use craftx_core::{Capabilities, Context, DynBackend, Error, ErrorKind, Layer, Result, Slot, Support};
 
 use crate::config::EncryptConfig;
 use crate::keys::Keys;
-use crate::provider::KeyProvider;
+use crate::provider::{KeyInfo, KeyProvider};
 
 /// Encrypts what is written and decrypts what is read.
 ///
@@ -97,6 +98,35 @@ impl Layer for Encrypt {
 }
 
 impl Encrypted {
+    /// Who keeps the keys that wrap, if it is of this type, for what only that type can do.
+    ///
+    /// ```
+    /// use craftx_core::Memory;
+    /// use craftx_encrypt::{Encrypt, EncryptConfig, Keyring, KeyringSource};
+    /// use std::sync::Arc;
+    /// let keyring = Arc::new(Keyring::generate("2026-11")?);
+    /// let layer = Encrypt::new(keyring, Arc::new(Memory::new()), EncryptConfig::default())?;
+    /// let store = layer.over(Arc::new(Memory::new()))?;
+    /// assert!(store.provider::<Keyring>().is_some() && store.provider::<KeyringSource>().is_none());
+    /// # Ok::<(), craftx_core::Error>(())
+    /// ```
+    pub fn provider<P: KeyProvider>(&self) -> Option<&P> {
+        let provider: &dyn Any = &*self.shared.keys.provider;
+        provider.downcast_ref()
+    }
+
+    /// The keys that wrap, and what each of them may be used for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PermissionDenied`] unless the caller is the system, and those of the provider.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    pub async fn keys(&self, cx: &Context) -> Result<Vec<KeyInfo>> {
+        cx.require_system().map_err(|error| error.during("keys"))?;
+        self.shared.keys.provider.keys(cx).await.map_err(|error| error.during("keys"))
+    }
+
     /// What can be done with ciphertext.
     pub(crate) fn allows(&self, inner: Capabilities) -> Result<Capabilities> {
         self.shared.allows(inner)

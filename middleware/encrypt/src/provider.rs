@@ -1,5 +1,6 @@
 //! Who keeps the keys under which data keys are wrapped.
 
+use std::any::Any;
 use std::fmt;
 
 use craftx_core::{Context, Result, SessionId, Stamp, Tenant, async_trait};
@@ -16,7 +17,7 @@ use crate::place;
 /// # Rules for all methods
 /// Every call ends by [`Context::deadline`]. No error holds key material.
 #[async_trait]
-pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
+pub trait KeyProvider: Any + fmt::Debug + Send + Sync {
     /// All keys, the destroyed ones that are still known included.
     ///
     /// # Errors

@@ -90,10 +90,21 @@ impl Encrypted {
     /// # Cancel safety
     /// May be dropped at any time: each data key is wrapped by the old key, by the new one, or by both.
     pub async fn rotate(&self, cx: &Context) -> Result<Rotated> {
-        self.rotate_all(cx).await.map_err(|error| error.during("rotate"))
+        self.rotate_watched(cx, &|_| {}).await
     }
 
-    async fn rotate_all(&self, cx: &Context) -> Result<Rotated> {
+    /// As [`rotate`](Self::rotate); `watch` is told after each session what was done so far.
+    ///
+    /// # Errors
+    /// As [`rotate`](Self::rotate).
+    ///
+    /// # Cancel safety
+    /// As [`rotate`](Self::rotate).
+    pub async fn rotate_watched(&self, cx: &Context, watch: &(dyn Fn(&Rotated) + Sync)) -> Result<Rotated> {
+        self.rotate_all(cx, watch).await.map_err(|error| error.during("rotate"))
+    }
+
+    async fn rotate_all(&self, cx: &Context, watch: &(dyn Fn(&Rotated) + Sync)) -> Result<Rotated> {
         cx.require_system()?;
         let keys = &self.shared.keys;
         let primary = self.primary(cx).await?;
@@ -112,6 +123,7 @@ impl Encrypted {
                 let mut each = stream::iter(each).buffer_unordered(AT_ONCE);
                 while let Some(one) = each.next().await {
                     rotated.add(one?);
+                    watch(&rotated);
                 }
             }
             if before != (rotated.rewrapped, rotated.removed) {

@@ -168,6 +168,41 @@ fn a_keyring_file_is_for_its_owner_alone_and_changes_are_seen() {
     }
 }
 
+#[test]
+fn a_keyring_is_created_once_and_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring.json");
+    Keyring::generate("a").unwrap().create(&path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let error = Keyring::generate("b").unwrap().create(&path).unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Conflict, "create the keyring"));
+    let error = Keyring::change(&path, |keyring| keyring.add("a")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn keys_that_are_added_at_once_are_all_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring.json");
+    Keyring::generate("0").unwrap().create(&path).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 1..=8 {
+            let path = &path;
+            scope.spawn(move || {
+                while let Err(error) = Keyring::change(path, |keyring| keyring.add(writer.to_string())) {
+                    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+                    std::thread::yield_now();
+                }
+            });
+        }
+    });
+    let mut ids: Vec<_> = Keyring::read(&path).unwrap().keys().map(|key| key.id).collect();
+    ids.sort();
+    assert_eq!(ids, ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_keyring_that_cannot_be_saved_is_as_it_was() {

@@ -3,6 +3,7 @@
 mod book;
 mod links;
 mod quotes;
+mod threats;
 
 use std::path::{Path, PathBuf};
 

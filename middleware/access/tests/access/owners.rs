@@ -136,5 +136,6 @@ fn a_batch_that_starts_a_session_leaves_room_for_its_owner() {
     let batch: Vec<Record> = (1..=u64::from(most) + 1).map(text).collect();
     assert_eq!(house.write(&ann, "s", &batch).unwrap_err().kind(), ErrorKind::InvalidInput);
     house.write(&ann, "s", &batch[1..]).unwrap();
-    house.write(&ann, "s", &batch).unwrap();
+    assert_eq!(house.write(&ann, "s", &batch).unwrap_err().kind(), ErrorKind::InvalidInput, "what is told holds");
+    assert_eq!(house.write(&system(), "s", &batch).unwrap_err().kind(), ErrorKind::InvalidInput);
 }
