@@ -1,7 +1,7 @@
 //! The envelope: what stands in a store in place of a plaintext. `docs/encryption.md` says what each byte is.
 
+use base64_simd::URL_SAFE_NO_PAD;
 use craftx_core::{Error, ErrorKind, Result, Stamp};
-use data_encoding::BASE64URL_NOPAD;
 
 use crate::crypto::{COMMITMENT, Commitment, SALT, Salt, TAG};
 
@@ -43,7 +43,7 @@ pub(crate) fn write(mut text: Vec<u8>, key: Stamp, salt: &Salt, commitment: &Com
     let prefix = header.iter().chain(salt).chain(commitment);
     text.iter_mut().zip(prefix).for_each(|(to, from)| *to = *from);
     text.extend_from_slice(tag);
-    BASE64URL_NOPAD.encode(&text)
+    URL_SAFE_NO_PAD.encode_to_string(&text)
 }
 
 /// Takes an envelope apart.
@@ -52,7 +52,7 @@ pub(crate) fn write(mut text: Vec<u8>, key: Stamp, salt: &Salt, commitment: &Com
 /// [`ErrorKind::SchemaTooNew`] for a version or suite that this release does not know, [`ErrorKind::Tampered`] for what is
 /// no envelope.
 pub(crate) fn read(text: &str) -> Result<Envelope> {
-    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| no_envelope())?;
+    let bytes = URL_SAFE_NO_PAD.decode_to_vec(text).map_err(|_| no_envelope())?;
     take_apart(bytes).ok_or_else(no_envelope)?
 }
 
