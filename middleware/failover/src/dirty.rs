@@ -34,6 +34,9 @@ pub(crate) struct Dirty {
     shared: bool,
     /// How many records the batches of all holds have.
     kept: usize,
+    /// Numbers what holders accepted. It never begins again, so that a copy which was under way when a hold was forgotten
+    /// does not count for what a later hold of the same session owes.
+    last: u64,
     /// Grows when a leg turns out to be another one: copies that began before do not count.
     epoch: u64,
 }
@@ -43,7 +46,7 @@ pub(crate) struct Dirty {
 struct Hold {
     /// Writes to the holder that have not ended.
     in_flight: u32,
-    /// Counts the writes that the holder accepted.
+    /// The number of what the holder accepted last.
     accepted: u64,
     /// Of each leg.
     lacks: Vec<Lack>,
@@ -233,6 +236,8 @@ impl Dirty {
     /// The write ended.
     pub(crate) fn end(&mut self, place: &Place, holder: usize, ended: Ended, now: Instant) {
         let mut kept = self.kept;
+        self.last += 1;
+        let number = self.last;
         let hold = self.hold(place, holder, now);
         hold.in_flight = hold.in_flight.saturating_sub(1);
         hold.touched = now;
@@ -245,8 +250,7 @@ impl Dirty {
                 }
             }
             Ended::Accepted(batch, also) => {
-                hold.accepted += 1;
-                let number = hold.accepted;
+                hold.accepted = number;
                 for (_, lack) in others(&mut hold.lacks, holder).filter(|(leg, _)| !also.contains(leg)) {
                     kept -= lack.owed.bytes();
                     lack.owed = match std::mem::take(&mut lack.owed) {
@@ -273,14 +277,16 @@ impl Dirty {
         if known.is_some() {
             return;
         }
+        self.last += 1;
+        let number = self.last;
         let hold = self.hold(place, holder, now);
         hold.foreign.push(mark);
         hold.unsettled = hold.unsettled.max(Some(until));
-        let accepted = hold.accepted;
+        hold.accepted = number;
         let mut freed = 0;
         for (_, lack) in others(&mut hold.lacks, holder) {
             freed += lack.owed.bytes();
-            lack.owed = Owed::Anything(accepted);
+            lack.owed = Owed::Anything(number);
             lack.unsure = true;
         }
         self.kept -= freed;
@@ -456,10 +462,36 @@ fn others(lacks: &mut [Lack], holder: usize) -> impl Iterator<Item = (usize, &mu
 mod tests {
     use super::*;
 
+    fn place(name: &str) -> Place {
+        Place { tenant: Tenant::default(), session: SessionId::new(name).unwrap() }
+    }
+
+    fn accepted() -> Ended {
+        Ended::Accepted(Batch { records: Arc::new([]), bytes: 0 }, Vec::new())
+    }
+
+    /// Seed 91816 of the simulation.
+    #[test]
+    fn a_copy_that_began_before_a_session_was_forgotten_does_not_count_afterwards() {
+        let now = Instant::now();
+        let mut dirty = Dirty::new(2, false);
+        let write = |dirty: &mut Dirty| {
+            dirty.begin(&place("s"), 0, now);
+            dirty.end(&place("s"), 0, accepted(), now);
+        };
+        write(&mut dirty);
+        let jobs = dirty.jobs(1, Which::All, Need::Everything, now);
+        dirty.done(&jobs[0], false);
+        assert_eq!(dirty.settled(now, Duration::ZERO).len(), 1, "it is forgotten");
+        write(&mut dirty);
+        // The same copy, asked for twice, ends only now.
+        dirty.done(&jobs[0], false);
+        assert!(dirty.owes(), "what was written later is still owed");
+    }
+
     #[test]
     fn a_mark_under_which_something_may_still_arrive_is_not_ended() {
         let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(9));
-        let place = |name: &str| Place { tenant: Tenant::default(), session: SessionId::new(name).unwrap() };
         let mark = Stamp::mint(1, None, 0).unwrap();
         let mut dirty = Dirty::new(2, true);
         for name in ["done", "unknown", "under way", "unmarked"] {
@@ -468,7 +500,6 @@ mod tests {
                 dirty.marked(&place(name), 0, mark, None, now);
             }
         }
-        let accepted = || Ended::Accepted(Batch { records: Arc::new([]), bytes: 0 }, Vec::new());
         dirty.end(&place("done"), 0, accepted(), now);
         dirty.end(&place("unmarked"), 0, accepted(), now);
         dirty.end(&place("unknown"), 0, Ended::Unknown(later), now);
