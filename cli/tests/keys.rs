@@ -268,6 +268,13 @@ fn a_store_that_is_gone_is_told_with_what_brings_it_back() {
     ok(&place, &["heal"]);
     assert!(ok(&place, &["show", "one"]).contains(CANARY));
 
+    place.write("first.db", "no database, and long enough to be looked at as one");
+    let run = place.run_plain(&["doctor"]);
+    assert!(run.code == 6 && run.out.contains("→ take it away, and `craftx heal`"), "damaged is not away: {run:?}");
+    std::fs::remove_file(place.path().join("first.db")).unwrap();
+    ok(&place, &["heal"]);
+    ok(&place, &["doctor"]);
+
     std::fs::remove_file(place.path().join("keys.db")).unwrap();
     let run = place.run_plain(&["show", "one"]);
     assert!(run.code == 3 && run.err.contains("else restore the key store"), "other keys would not help: {run:?}");
