@@ -41,18 +41,27 @@ pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
 }
 
 async fn examine(global: &Global) -> Result<(Option<String>, Verified), Error> {
+    // A hybrid opens without the stores of it that are damaged; what is asked for them is whether they could be.
+    let damaged = global.check().await.err().filter(|error| error.kind() == ErrorKind::Corrupted);
     let storage = global.open_existing().await?;
     let all = global.for_administration(&storage);
     // What damage hinders must not hinder the search for it.
     let name = all.status().await.ok().map(|status| status.name.to_string());
-    let verified = all.verify().await?;
+    let mut verified = all.verify().await?;
+    if let Some(error) = damaged {
+        verified.problem(unopenable(&error));
+    }
     storage.close().await?;
     Ok((name, verified))
 }
 
 fn unopenable(error: &Error) -> Problem {
     let place = ["file", "path"].iter().find_map(|fact| error.get(fact)).unwrap_or("the store");
-    Problem::new(place, error.message().to_owned()).with_remedy("restore the store from a backup")
+    let remedy = match error.get("leg") {
+        Some(_) => "take it away, and `craftx heal` makes it anew from the others",
+        None => "restore the store from a backup",
+    };
+    Problem::new(place, error.message().to_owned()).with_remedy(remedy)
 }
 
 fn print(out: &mut Out, name: Option<&str>, verified: &Verified) -> Result<(), Failure> {

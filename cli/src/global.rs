@@ -54,10 +54,10 @@ impl Global {
     /// The store, which must be there and is upgraded if it is old, to change something in it.
     pub(crate) async fn open_to_change(&self) -> Result<Storage> {
         match self.check().await {
-            Err(error) if error.kind() != ErrorKind::SchemaTooOld => return Err(error),
-            _ => {}
+            // A hybrid goes on without a store that is damaged; by itself such a store cannot be opened either.
+            Err(error) if !matches!(error.kind(), ErrorKind::SchemaTooOld | ErrorKind::Corrupted) => Err(error),
+            _ => self.open().await,
         }
-        self.open().await
     }
 
     /// Whether the store could be opened.
@@ -66,11 +66,7 @@ impl Global {
     }
 
     async fn open_as(&self, mode: Prepare) -> Result<Storage> {
-        let connected = self.connect(mode).await.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => error.with("made by", "`craftx append` or `craftx import`"),
-            _ => error,
-        });
-        let storage = connected?.for_tenant(self.tenant.clone());
+        let storage = self.connect(mode).await?.for_tenant(self.tenant.clone());
         let storage = match &self.principal {
             Some(principal) => storage.for_caller(caller(principal)?),
             None if self.as_system => storage.for_caller(Caller::System),
@@ -86,10 +82,14 @@ impl Global {
     }
 
     async fn connect(&self, mode: Prepare) -> Result<Storage> {
-        match &self.store {
+        let connected = match &self.store {
             Some(url) => Storage::open_with(&craftx::builtin(), url, mode).await,
             None => self.sources().prepare(mode).open().await,
-        }
+        };
+        connected.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => missing(error),
+            _ => error,
+        })
     }
 
     /// What the options, the environment and the files say, if they are asked instead of `--store`.
@@ -139,6 +139,21 @@ fn caller(principal: &str) -> Result<Caller> {
     match name.is_empty() {
         true => Err(Error::invalid("--as", "must name somebody")),
         false => Ok(Caller::principal(name, roles.split(',').filter(|role| !role.is_empty()))),
+    }
+}
+
+/// What to do about a store that is not there.
+fn missing(error: Error) -> Error {
+    if error.get("leg").is_some() {
+        return error
+            .with("say", "`craftx heal` if it is lost, which makes it anew from the others; else bring it back");
+    }
+    // Whoever lost the keys of a store, and is told to append, would write under others and no longer look for them.
+    match error.get("by") {
+        Some("key store") => {
+            error.with("say", "`craftx append` if nothing was written yet; else restore the key store")
+        }
+        _ => error.with("made by", "`craftx append` or `craftx import`"),
     }
 }
 

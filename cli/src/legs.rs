@@ -2,6 +2,7 @@
 
 use craftx::Storage;
 use craftx::failover::{Failover, LegStatus};
+use craftx::retry_layer::BreakerState;
 use serde_json::{Value, json};
 
 use crate::output;
@@ -26,8 +27,12 @@ pub(crate) fn object(leg: &LegStatus) -> Value {
 
 /// In words.
 pub(crate) fn line(leg: &LegStatus) -> String {
-    let breaker = leg.breaker.as_str();
-    let mut line = format!("{}: {breaker}", leg.name);
+    // Of a breaker, and of nothing else that people know, open means that nothing gets through.
+    let asked = match leg.breaker {
+        BreakerState::Closed => "is asked",
+        _ => "is not asked until a try succeeds",
+    };
+    let mut line = format!("{}: {asked}", leg.name);
     if !leg.answers {
         line.push_str(", answers nothing until everything has been copied to it");
     }

@@ -116,3 +116,11 @@ fn what_is_refused_stands_in_the_log() {
     assert!(log.lines().any(|line| line.contains(r#""principal":"bob""#) && line.contains(r#""decision":"deny""#)));
     assert!(!log.contains("hello"), "{log}");
 }
+
+#[test]
+fn an_audit_log_that_cannot_be_written_is_told_with_its_file_and_why() {
+    let place = Place::new("");
+    place.write("craftx.toml", GUARDED.replace("audit.jsonl", "nowhere/audit.jsonl"));
+    let run = place.run_plain(&["append", "s", "hello", "--as", "ann"]);
+    assert!(run.code == 5 && run.err.contains("cause: entity not found, file: `nowhere/audit.jsonl`"), "{run:?}");
+}

@@ -70,7 +70,11 @@ fn what_is_written_can_be_read_by_the_command_and_by_nobody_else() {
     assert!(ok(&place, &["show", "one"]).contains(CANARY));
     assert!(!holds(&bytes(&place), CANARY));
     assert!(ok(&place, &["config", "check"]).contains("encrypt (removes"));
-    assert_eq!(place.run_plain(&["search", CANARY]).code, 2, "there is nothing that could be searched");
+    let run = place.run_plain(&["search", CANARY]);
+    assert!(
+        run.code == 2 && run.err.contains("`encrypt.blind_index = true`"),
+        "it says what would make it possible: {run:?}"
+    );
     assert_eq!(place.run_plain(&["doctor"]).code, 0);
 }
 
@@ -113,14 +117,19 @@ fn a_key_goes_when_nothing_needs_it_and_not_before() {
     assert_eq!((rotated["sessions"].as_u64(), rotated["rewrapped"].as_u64()), (Some(4), Some(3)));
     assert_eq!(json(&place, &["keys", "rotate"])["rewrapped"], 0, "nothing is left to do");
     assert_eq!(json(&place, &["keys", "status"])["keys"][0]["can"], "retire");
-    assert_eq!(place.run_plain(&["keys", "destroy", "a", "--yes"]).code, 2, "a key is retired first");
+    let run = place.run_plain(&["keys", "destroy", "a", "--yes"]);
+    assert!(
+        run.code == 2 && run.err.contains("destroy the key: only a retired key"),
+        "a key is retired first: {run:?}"
+    );
     ok(&place, &["keys", "retire", "a"]);
     assert_eq!(json(&place, &["keys", "status"])["keys"][0]["can"], "destroy");
     let run = place.run_plain(&["keys", "destroy", "a"]);
     assert!(run.code == 2 && run.err.contains("--yes"), "nobody can be asked: {run:?}");
     assert_eq!(ok(&place, &["keys", "destroy", "a", "--yes"]), "destroyed  a\nprimary    b\n");
     assert!(ok(&place, &["show", "one"]).contains(CANARY));
-    assert_eq!(place.run_plain(&["keys", "retire", "b"]).code, 1, "the primary key is needed");
+    let run = place.run_plain(&["keys", "retire", "b"]);
+    assert!(run.code == 1 && run.err.contains("`craftx keys new` to add a key"), "the primary key is needed: {run:?}");
     assert_eq!(place.run_plain(&["keys", "retire", "c"]).code, 2, "there is no such key");
 }
 
@@ -139,6 +148,8 @@ fn code_8_is_for_keys_that_are_missing_or_wrong_and_for_what_was_changed() {
     ok(&place, &["keys", "new", "keyring.json", "--id", "b"]);
     let run = place.run_plain(&["keys", "status"]);
     assert!(run.code == 8 && run.out.contains("missing    a: 3 data keys of 3 sessions"), "{run:?}");
+    assert!(run.out.ends_with("restore the keyring that has what is missing: rotating does not help\n"), "{run:?}");
+    assert!(!run.out.contains("`craftx keys rotate`"), "there is nothing that it could wrap anew: {run:?}");
     ok(&place, &["append", "four", CANARY]);
     let Run { code, out, .. } = place.run_plain(&["keys", "rotate"]);
     assert!(code == 8 && out.contains("3 failed"), "{out}");
@@ -244,4 +255,27 @@ fn keys_are_for_the_system_where_the_store_limits_who_may_do_what() {
     }
     ok(&place, &["keys", "shred", "s", "--yes", "--as-system"]);
     assert_eq!(place.run_plain(&["show", "s", "--as", "ann"]).out, "");
+}
+
+#[test]
+fn a_store_that_is_gone_is_told_with_what_brings_it_back() {
+    let place = place();
+    std::fs::remove_file(place.path().join("first.db")).unwrap();
+    for words in [&["show", "one"][..], &["status"], &["rm", "one"]] {
+        let run = place.run_plain(words);
+        assert!(run.code == 3 && run.err.contains("`craftx heal` if it is lost"), "{run:?}");
+    }
+    ok(&place, &["heal"]);
+    assert!(ok(&place, &["show", "one"]).contains(CANARY));
+
+    place.write("first.db", "no database, and long enough to be looked at as one");
+    let run = place.run_plain(&["doctor"]);
+    assert!(run.code == 6 && run.out.contains("→ take it away, and `craftx heal`"), "damaged is not away: {run:?}");
+    std::fs::remove_file(place.path().join("first.db")).unwrap();
+    ok(&place, &["heal"]);
+    ok(&place, &["doctor"]);
+
+    std::fs::remove_file(place.path().join("keys.db")).unwrap();
+    let run = place.run_plain(&["show", "one"]);
+    assert!(run.code == 3 && run.err.contains("else restore the key store"), "other keys would not help: {run:?}");
 }

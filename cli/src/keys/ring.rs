@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use craftx::encrypt_layer::{KeyInfo, Keyring, KeyringSource};
+use craftx::encrypt_layer::{KeyInfo, KeyState, Keyring, KeyringSource};
 use craftx::{Error, ErrorKind};
 use jiff::Timestamp;
 use serde_json::json;
@@ -82,7 +82,9 @@ pub(crate) async fn destroy(global: &Global, destroy: &KeysDestroy) -> Result<Ex
     let opened = Opened::new(global, global.open_existing().await?);
     let file = unneeded(&opened, &destroy.id).await?;
     // Nobody is asked for what will be refused.
-    Keyring::read(file)?.destroy(&destroy.id)?;
+    Keyring::read(file)?
+        .destroy(&destroy.id)
+        .map_err(|error| error.during("destroy the key").with("file", format_args!("`{}`", file.display())))?;
     let what = format!("the key {:?} is destroyed: whatever only it opens, such as an old backup, is lost", destroy.id);
     if !ask::agrees(global, destroy.yes, what).await? {
         return Ok(Exit::Interrupted);
@@ -100,11 +102,16 @@ async fn unneeded<'a>(opened: &'a Opened, id: &str) -> Result<&'a Path, Error> {
     let status = layer.rotation_status(&opened.cx).await?;
     if let Some(key) = status.keys.iter().find(|key| key.id == id && key.data_keys > 0) {
         let error = Error::new(ErrorKind::Conflict, "the key still protects something");
+        // Rotation wraps under the primary key, so that key itself needs another one first.
+        let say = match key.state {
+            Some(KeyState::Primary) => "`craftx keys new` to add a key, then `craftx keys rotate`",
+            _ => "`craftx keys rotate`",
+        };
         return Err(error
             .with("key", output::quoted(id))
             .with("data_keys", key.data_keys)
             .with("sessions", key.sessions)
-            .with("say", "`craftx keys rotate`"));
+            .with("say", say));
     }
     let file = layer.provider::<KeyringSource>().and_then(KeyringSource::path);
     file.ok_or_else(|| Error::unsupported("this: it is not in a file; change it where it is kept", "the keyring"))

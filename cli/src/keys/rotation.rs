@@ -77,6 +77,11 @@ fn is_missing(key: &KeyUse) -> bool {
     key.data_keys > 0 && matches!(key.state, None | Some(KeyState::Destroyed))
 }
 
+/// Whether rotating takes something from this key.
+fn is_left_to_rotate(key: &KeyUse) -> bool {
+    key.data_keys > 0 && matches!(key.state, Some(KeyState::Enabled | KeyState::Retired))
+}
+
 fn print(out: &mut Out, status: &RotationStatus) -> Result<(), Failure> {
     for key in &status.keys {
         let state = key.state.map_or("missing", KeyState::as_str);
@@ -89,8 +94,14 @@ fn print(out: &mut Out, status: &RotationStatus) -> Result<(), Failure> {
         }
         out.line(output::one_line(&line))?;
     }
-    out.line(match status.is_complete() {
-        true => "the primary key alone is needed",
-        false => "`craftx keys rotate` wraps everything under the primary key",
-    })
+    if status.is_complete() {
+        return out.line("the primary key alone is needed");
+    }
+    if status.keys.iter().any(is_left_to_rotate) {
+        out.line("`craftx keys rotate` wraps under the primary key what the other keys open")?;
+    }
+    match status.keys.iter().any(is_missing) {
+        true => out.line("restore the keyring that has what is missing: rotating does not help"),
+        false => Ok(()),
+    }
 }

@@ -217,7 +217,7 @@ fn decode(text: &str) -> Option<SecretKey> {
 }
 
 fn wrong(rule: &'static str) -> Error {
-    Error::new(ErrorKind::ConfigInvalid, rule).during("read the keyring")
+    Error::new(ErrorKind::ConfigInvalid, rule)
 }
 
 fn wrong_key(rule: &'static str, id: &str) -> Error {

@@ -71,7 +71,8 @@ impl Encrypted {
     /// opening a message.
     pub(crate) async fn search_by_tokens(&self, cx: &Context, query: &SearchQuery) -> Result<Page<Hit>> {
         if !self.shared.config.blind_index {
-            return Err(Error::unsupported("search", "an encrypted store without a blind index"));
+            let error = Error::unsupported("search", "an encrypted store without a blind index");
+            return Err(error.with("configure", "`encrypt.blind_index = true`"));
         }
         // The store below knows a cursor by the tokens, and other forms of a word have the same ones.
         let binding = Binding::search(&cx.tenant, query);

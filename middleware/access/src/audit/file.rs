@@ -55,7 +55,9 @@ impl FileSink {
                 std::io::ErrorKind::StorageFull => ErrorKind::StorageFull,
                 _ => ErrorKind::Unavailable,
             };
-            Error::new(kind, "the file of the audit log cannot be written").because(error)
+            let (cause, file) = (error.kind(), self.path.display());
+            let told = Error::new(kind, "the file of the audit log cannot be written").because(error);
+            told.with("cause", cause).with("file", format_args!("`{file}`"))
         })
     }
 
