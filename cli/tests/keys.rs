@@ -271,6 +271,9 @@ fn a_store_that_is_gone_is_told_with_what_brings_it_back() {
     place.write("first.db", "no database, and long enough to be looked at as one");
     let run = place.run_plain(&["doctor"]);
     assert!(run.code == 6 && run.out.contains("→ take it away, and `craftx heal`"), "damaged is not away: {run:?}");
+    // What has to go goes all the same.
+    ok(&place, &["rm", "two"]);
+    assert_eq!(place.run_plain(&["keys", "shred", "three", "--yes"]).code, 0, "the other store is there");
     std::fs::remove_file(place.path().join("first.db")).unwrap();
     ok(&place, &["heal"]);
     ok(&place, &["doctor"]);
