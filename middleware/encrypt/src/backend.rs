@@ -6,6 +6,7 @@ use craftx_core::{
     Written, async_trait,
 };
 
+use crate::acl;
 use crate::keys::Keys;
 use crate::layer::Encrypted;
 use crate::open::Opener;
@@ -77,7 +78,13 @@ impl Backend for Encrypted {
         let page = self.inner.sessions(cx, query).await?;
         let mut items = Vec::with_capacity(page.items.len());
         for session in page.items {
-            items.push(self.open_session(cx, session).await.map_err(|error| error.during("sessions"))?);
+            let opened = self.open_session(cx, session).await.map_err(|error| error.during("sessions"))?;
+            // The medium goes by columns of its own, which nobody vouches for.
+            if !query.scope.admits(opened.owner.as_deref(), &opened.grants) {
+                let error = acl::forged().during("sessions");
+                return Err(error.with("session", format!("{:?}", opened.id)));
+            }
+            items.push(opened);
         }
         Ok(Page { items, next: page.next })
     }

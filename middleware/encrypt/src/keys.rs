@@ -40,10 +40,10 @@ impl Keys {
     /// # Errors
     /// Those of the key store, as one that has changed nothing.
     pub(crate) async fn read(&self, cx: &Context, session: &SessionId) -> Result<Arc<SessionKeys>> {
-        let now = cx.clock.now();
+        let reading = self.cache.reading(cx.clock.now());
         let keys = SessionKeys::read(&self.store, &Self::context(cx), session).await;
         let keys = Arc::new(keys.map_err(|error| of_key_store(&error, session))?);
-        self.cache.put(now, (cx.tenant.clone(), session.clone()), Arc::clone(&keys));
+        self.cache.put(reading, (cx.tenant.clone(), session.clone()), Arc::clone(&keys));
         Ok(keys)
     }
 
@@ -158,6 +158,14 @@ impl Keys {
         Ok(found)
     }
 
+    /// Unwraps one wrap.
+    pub(crate) async fn unwrap(&self, cx: &Context, session: &SessionId, wrap: &Wrap) -> Result<DataKey> {
+        let of = KeyContext::new(&cx.tenant, session, wrap.key, wrap.generation);
+        let material = self.provider.unwrap(cx, &of, &wrap.wrapped).await?;
+        DataKey::from_material(wrap.key, wrap.generation, &material)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupted, "what was wrapped here is no data key"))
+    }
+
     /// Unwraps one of the keys.
     pub(crate) async fn open(
         &self,
@@ -172,12 +180,8 @@ impl Keys {
         let mut last = None;
         // The same key may be wrapped twice, while a rotation is on its way.
         for wrap in keys.wraps().filter(|wrap| wrap.key == id) {
-            let of = KeyContext::new(&cx.tenant, session, wrap.key, wrap.generation);
-            match self.provider.unwrap(cx, &of, &wrap.wrapped).await {
-                Ok(material) => match DataKey::from_material(wrap.key, wrap.generation, &material) {
-                    Some(key) => return Ok(keys.remember(key)),
-                    None => last = Some(Error::new(ErrorKind::Corrupted, "what was wrapped here is no data key")),
-                },
+            match self.unwrap(cx, session, wrap).await {
+                Ok(key) => return Ok(keys.remember(key)),
                 Err(error) => last = Some(error),
             }
         }
