@@ -47,7 +47,11 @@ impl Keys {
         Ok(keys)
     }
 
-    async fn cached(&self, cx: &Context, session: &SessionId) -> Result<Arc<SessionKeys>> {
+    /// The keys of a session as they were a short time ago.
+    ///
+    /// # Errors
+    /// As [`Keys::read`].
+    pub(crate) async fn cached(&self, cx: &Context, session: &SessionId) -> Result<Arc<SessionKeys>> {
         match self.cache.get(cx.clock.now(), &(cx.tenant.clone(), session.clone())) {
             Some((_, keys)) => Ok(keys),
             None => self.read(cx, session).await,
@@ -69,7 +73,20 @@ impl Keys {
     /// # Errors
     /// Those of the key store and of the provider. Nothing was written to the session.
     pub(crate) async fn to_write(&self, cx: &Context, session: &SessionId) -> Result<(Arc<SessionKeys>, Arc<DataKey>)> {
-        let mut keys = self.cached(cx, session).await?;
+        let keys = self.cached(cx, session).await?;
+        self.to_write_from(cx, session, keys).await
+    }
+
+    /// As [`Keys::to_write`], if these are the keys that are there.
+    ///
+    /// # Errors
+    /// As [`Keys::to_write`].
+    pub(crate) async fn to_write_from(
+        &self,
+        cx: &Context,
+        session: &SessionId,
+        mut keys: Arc<SessionKeys>,
+    ) -> Result<(Arc<SessionKeys>, Arc<DataKey>)> {
         for _ in 0..TRIES {
             if let Some(newest) = keys.newest() {
                 let key = self.open(cx, session, &keys, newest).await?;

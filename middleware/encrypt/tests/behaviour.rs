@@ -335,3 +335,20 @@ fn a_record_whose_ciphertext_is_too_large_is_refused() {
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidInput, Outcome::NotApplied));
     assert_eq!(load(&house.store, "s").unwrap().len(), 1);
 }
+
+#[test]
+fn with_an_empty_key_store_nothing_is_written_to_what_is_there() {
+    let ring = keyring("a");
+    let house = House::new(ring.clone(), EncryptConfig::default());
+    write(&house.store, "messages", &[said(1, "hello")]).unwrap();
+    write(&house.store, "metadata", &[set(1, "title", "x")]).unwrap();
+    let lost = House::over(house.data.clone(), memory(), ring, EncryptConfig::default());
+    for session in ["messages", "metadata"] {
+        let error = write(&lost.store, session, &[said(2, "more")]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+        assert_eq!(error.get("session"), Some(&*format!("`{session}`")));
+        assert!(common::records(&*lost.keys, session).is_empty(), "no key was made");
+        write(&house.store, session, &[said(2, "more")]).unwrap();
+    }
+    write(&lost.store, "new", &[said(1, "hello")]).unwrap();
+}
