@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use craftx_core::{
-    Backend, Capabilities, Context, ErrorKind, Expect, ManualClock, Memory, Message, Outcome, Record, Role, Sealed,
-    SearchQuery, SessionQuery, Slot, Stack, Tenant, WriteOptions,
+    Backend, Capabilities, Context, ErrorKind, Expect, ManualClock, Memory, Message, Outcome, Prepare, Record, Role,
+    Sealed, SearchQuery, SessionQuery, Slot, Stack, Tenant, WriteOptions,
 };
 use craftx_encrypt::{Encrypt, EncryptConfig, Encrypted, Keyring};
 use futures_executor::block_on;
@@ -351,4 +351,14 @@ fn with_an_empty_key_store_nothing_is_written_to_what_is_there() {
         write(&house.store, session, &[said(2, "more")]).unwrap();
     }
     write(&lost.store, "new", &[said(1, "hello")]).unwrap();
+}
+
+#[test]
+fn one_store_for_data_and_keys_is_refused_when_it_is_opened() {
+    let one = memory();
+    let house = House::over(one.clone(), one, keyring("a"), EncryptConfig::default());
+    let error = block_on(house.store.prepare(&cx(), Prepare::Migrate)).unwrap_err();
+    assert_eq!((error.kind(), error.get("key")), (ErrorKind::ConfigInvalid, Some("`keys`")));
+    let house = House::new(keyring("a"), EncryptConfig::default());
+    block_on(house.store.prepare(&cx(), Prepare::Migrate)).unwrap();
 }
