@@ -4,7 +4,11 @@
 //! which stamp it was written, and a keyed digest of all of it. The key is one for the tenant: it stays when a session is
 //! shredded, as its owner does.
 
-use craftx_core::{Context, Cursor, Error, ErrorKind, Grant, Record, Result, Session, SessionId, Stamp, Tenant};
+use std::collections::BTreeSet;
+
+use craftx_core::{
+    Context, Cursor, Error, ErrorKind, Grant, Hit, Record, Result, Scope, Session, SessionId, Stamp, Tenant,
+};
 use ctutils::CtEq;
 
 use crate::data_key::DataKey;
@@ -119,6 +123,26 @@ impl Encrypted {
         Ok(())
     }
 
+    /// Whether everything that was found lies in the scope, by owners and grants that are vouched for: the medium that
+    /// looked for it goes by columns of its own, which whoever can write there can change.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Tampered`] if owner or grants of a session are not what was written, and those of the store below.
+    pub(crate) async fn admits_all(&self, cx: &Context, scope: &Scope, hits: &[Hit]) -> Result<bool> {
+        if *scope == Scope::All {
+            return Ok(true);
+        }
+        for session in hits.iter().map(|hit| &hit.session).collect::<BTreeSet<_>>() {
+            let Some(mut found) = self.inner.session(cx, session).await? else { return Ok(false) };
+            let checked = self.check_acl(cx, &mut found).await;
+            checked.map_err(|error| error.with("session", format!("{session:?}")))?;
+            if !scope.admits(found.owner.as_deref(), &found.grants) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The owner of the first record and the grants of the last one, each of which is vouched for.
     async fn acl_of_records(&self, cx: &Context, session: &SessionId) -> Result<(Option<String>, Vec<Grant>)> {
         let mut all = Vec::new();
@@ -154,6 +178,6 @@ fn read(grant: &Grant) -> Option<Mark<'_>> {
     Some(Mark { key: key.parse().ok()?, stamp: stamp.parse().ok()?, mac })
 }
 
-fn forged() -> Error {
+pub(crate) fn forged() -> Error {
     Error::new(ErrorKind::Tampered, "owner or grants are not what was written")
 }

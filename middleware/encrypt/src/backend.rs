@@ -1,14 +1,36 @@
 //! The calls.
 
 use craftx_core::{
-    Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, Error, Hit, MessageQuery, Messages, Page,
-    Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant, Verified, WriteOptions,
-    Written, async_trait,
+    Backend, Capabilities, Changes, Compact, Compacted, Context, Cursor, Error, ErrorKind, Hit, MessageQuery, Messages,
+    Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant, Uuid, Verified,
+    WriteOptions, Written, async_trait,
 };
 
+use crate::acl;
 use crate::keys::Keys;
 use crate::layer::Encrypted;
 use crate::open::Opener;
+
+impl Encrypted {
+    /// In one store the keys of a session and its messages would be one session: neither could be read again.
+    async fn refuse_one_store_for_both(&self, cx: &Context) -> Result<()> {
+        let keys = self.shared.keys.store.status(&Keys::context(cx)).await;
+        // Where it cannot be told which stores these are, the first read tells.
+        let (Ok(keys), Ok(data)) = (keys, self.inner.status(cx).await) else { return Ok(()) };
+        let data = stores_of(&data);
+        match stores_of(&keys).iter().any(|store| data.contains(store)) {
+            true => Err(Error::new(ErrorKind::ConfigInvalid, "data keys need a store of their own")
+                .with("key", "`keys`")
+                .with("store", keys.name)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The identities of a store and of those inside.
+fn stores_of(status: &Status) -> Vec<Uuid> {
+    std::iter::once(status.store).chain(status.parts.iter().flat_map(stores_of)).collect()
+}
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -24,6 +46,7 @@ impl Backend for Encrypted {
         // A keyring that cannot be read is found now, and not with the first message.
         self.shared.keys.provider.keys(cx).await.map_err(|error| error.during("prepare"))?;
         let capabilities = self.inner.prepare(cx, mode).await?;
+        self.refuse_one_store_for_both(cx).await.map_err(|error| error.during("prepare"))?;
         self.allows(capabilities).map_err(|error| error.during("prepare"))
     }
 
@@ -77,7 +100,13 @@ impl Backend for Encrypted {
         let page = self.inner.sessions(cx, query).await?;
         let mut items = Vec::with_capacity(page.items.len());
         for session in page.items {
-            items.push(self.open_session(cx, session).await.map_err(|error| error.during("sessions"))?);
+            let opened = self.open_session(cx, session).await.map_err(|error| error.during("sessions"))?;
+            // The medium goes by columns of its own, which nobody vouches for.
+            if !query.scope.admits(opened.owner.as_deref(), &opened.grants) {
+                let error = acl::forged().during("sessions");
+                return Err(error.with("session", format!("{:?}", opened.id)));
+            }
+            items.push(opened);
         }
         Ok(Page { items, next: page.next })
     }

@@ -40,14 +40,18 @@ impl Keys {
     /// # Errors
     /// Those of the key store, as one that has changed nothing.
     pub(crate) async fn read(&self, cx: &Context, session: &SessionId) -> Result<Arc<SessionKeys>> {
-        let now = cx.clock.now();
+        let reading = self.cache.reading(cx.clock.now());
         let keys = SessionKeys::read(&self.store, &Self::context(cx), session).await;
         let keys = Arc::new(keys.map_err(|error| of_key_store(&error, session))?);
-        self.cache.put(now, (cx.tenant.clone(), session.clone()), Arc::clone(&keys));
+        self.cache.put(reading, (cx.tenant.clone(), session.clone()), Arc::clone(&keys));
         Ok(keys)
     }
 
-    async fn cached(&self, cx: &Context, session: &SessionId) -> Result<Arc<SessionKeys>> {
+    /// The keys of a session as they were a short time ago.
+    ///
+    /// # Errors
+    /// As [`Keys::read`].
+    pub(crate) async fn cached(&self, cx: &Context, session: &SessionId) -> Result<Arc<SessionKeys>> {
         match self.cache.get(cx.clock.now(), &(cx.tenant.clone(), session.clone())) {
             Some((_, keys)) => Ok(keys),
             None => self.read(cx, session).await,
@@ -69,7 +73,20 @@ impl Keys {
     /// # Errors
     /// Those of the key store and of the provider. Nothing was written to the session.
     pub(crate) async fn to_write(&self, cx: &Context, session: &SessionId) -> Result<(Arc<SessionKeys>, Arc<DataKey>)> {
-        let mut keys = self.cached(cx, session).await?;
+        let keys = self.cached(cx, session).await?;
+        self.to_write_from(cx, session, keys).await
+    }
+
+    /// As [`Keys::to_write`], if these are the keys that are there.
+    ///
+    /// # Errors
+    /// As [`Keys::to_write`].
+    pub(crate) async fn to_write_from(
+        &self,
+        cx: &Context,
+        session: &SessionId,
+        mut keys: Arc<SessionKeys>,
+    ) -> Result<(Arc<SessionKeys>, Arc<DataKey>)> {
         for _ in 0..TRIES {
             if let Some(newest) = keys.newest() {
                 let key = self.open(cx, session, &keys, newest).await?;
@@ -158,6 +175,14 @@ impl Keys {
         Ok(found)
     }
 
+    /// Unwraps one wrap.
+    pub(crate) async fn unwrap(&self, cx: &Context, session: &SessionId, wrap: &Wrap) -> Result<DataKey> {
+        let of = KeyContext::new(&cx.tenant, session, wrap.key, wrap.generation);
+        let material = self.provider.unwrap(cx, &of, &wrap.wrapped).await?;
+        DataKey::from_material(wrap.key, wrap.generation, &material)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupted, "what was wrapped here is no data key"))
+    }
+
     /// Unwraps one of the keys.
     pub(crate) async fn open(
         &self,
@@ -172,12 +197,8 @@ impl Keys {
         let mut last = None;
         // The same key may be wrapped twice, while a rotation is on its way.
         for wrap in keys.wraps().filter(|wrap| wrap.key == id) {
-            let of = KeyContext::new(&cx.tenant, session, wrap.key, wrap.generation);
-            match self.provider.unwrap(cx, &of, &wrap.wrapped).await {
-                Ok(material) => match DataKey::from_material(wrap.key, wrap.generation, &material) {
-                    Some(key) => return Ok(keys.remember(key)),
-                    None => last = Some(Error::new(ErrorKind::Corrupted, "what was wrapped here is no data key")),
-                },
+            match self.unwrap(cx, session, wrap).await {
+                Ok(key) => return Ok(keys.remember(key)),
                 Err(error) => last = Some(error),
             }
         }

@@ -172,10 +172,20 @@ impl Encrypted {
         plan.last = keys.version;
         let mut kept: BTreeSet<Stamp> = BTreeSet::new();
         for wrap in keys.wraps().filter(|wrap| wrap.wrapped.key == primary) {
-            if !kept.insert(wrap.key) {
+            if kept.contains(&wrap.key) {
                 plan.delete(cx, wrap.id)?;
                 plan.removed += 1;
+                continue;
             }
+            // Another wrap of the key goes because of this one only if this one opens: a key of the same name in
+            // another keyring may have made it.
+            if keys.wraps().any(|other| other.key == wrap.key && other.id != wrap.id)
+                && let Err(error) = self.shared.keys.unwrap(cx, session, wrap).await
+            {
+                plan.problem(cx, session, &error);
+                continue;
+            }
+            kept.insert(wrap.key);
         }
         for wrap in keys.wraps().filter(|wrap| wrap.wrapped.key != primary) {
             if kept.contains(&wrap.key) {
@@ -192,10 +202,7 @@ impl Encrypted {
                     plan.rewrapped += 1;
                     kept.insert(wrap.key);
                 }
-                Err(error) => {
-                    let place = format!("the session {:?} of the tenant {:?}", session.as_str(), cx.tenant.as_str());
-                    plan.problems.push(Problem::new(place, error.to_string()));
-                }
+                Err(error) => plan.problem(cx, session, &error),
             }
         }
         for stray in keys.strays() {
@@ -273,6 +280,11 @@ impl Plan {
         let stamp = mint(cx, self.last)?;
         self.last = Some(stamp);
         Ok(stamp)
+    }
+
+    fn problem(&mut self, cx: &Context, session: &SessionId, error: &Error) {
+        let place = format!("the session {:?} of the tenant {:?}", session.as_str(), cx.tenant.as_str());
+        self.problems.push(Problem::new(place, error.to_string()));
     }
 
     fn delete(&mut self, cx: &Context, id: Stamp) -> Result<()> {

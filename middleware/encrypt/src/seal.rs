@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use craftx_core::{
-    Context, Error, Message, MessageQuery, Record, Result, Role, Sealed, SessionId, Stamp, WriteOptions, Written,
+    Context, Error, ErrorKind, Message, MessageQuery, Record, Result, Role, Sealed, SessionId, Stamp, WriteOptions,
+    Written,
 };
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ use crate::open::Opener;
 use crate::payload;
 use crate::place::{Field, Place};
 use crate::sealed_value::{self, MEMBER};
+use crate::session_keys::SessionKeys;
 use crate::words::Tokens;
 
 /// What the role of every message is where roles are encrypted.
@@ -32,7 +34,7 @@ impl Encrypted {
         let seal = async {
             acl::refuse_reserved(&cx.tenant)?;
             records.iter().try_for_each(refuse_ciphertext)?;
-            let (_, key) = self.shared.keys.to_write(cx, session).await?;
+            let (_, key) = self.key_to_write(cx, session).await?;
             let sealing = Sealing { layer: self, cx, session, key, tokens: self.tokens(cx).await?.map(Arc::new) };
             let mut sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
             self.mark_all(cx, session, &mut sealed).await?;
@@ -56,7 +58,7 @@ impl Encrypted {
             self.mark_all(cx, session, &mut marked).await?;
             return self.inner.write(cx, session, &marked, options).await;
         }
-        let (keys, key) = self.shared.keys.to_write(cx, session).await?;
+        let (keys, key) = self.key_to_write(cx, session).await?;
         let sealing = Sealing { layer: self, cx, session, key, tokens: self.tokens(cx).await?.map(Arc::new) };
         let mut sealed = records.iter().map(|record| sealing.record(record)).collect::<Result<Vec<_>>>()?;
         self.mark_all(cx, session, &mut sealed).await?;
@@ -66,7 +68,7 @@ impl Encrypted {
         }
         match self.inner.write(cx, session, &sealed, options).await {
             // What was written before another key was made looks different, and says the same.
-            Err(error) if error.kind() == craftx_core::ErrorKind::Conflict => {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
                 if !sealing.keep_what_is_there(records, &mut sealed).await? {
                     return Err(error);
                 }
@@ -78,6 +80,35 @@ impl Encrypted {
 }
 
 impl Encrypted {
+    /// The key to write with, made if the session is new.
+    ///
+    /// A key store that was lost, or is another one, has no key for a session that holds something: a new key there
+    /// would leave the session in two halves that open with one of the two key stores each.
+    async fn key_to_write(&self, cx: &Context, session: &SessionId) -> Result<(Arc<SessionKeys>, Arc<DataKey>)> {
+        let keys = &self.shared.keys;
+        let mut known = keys.cached(cx, session).await?;
+        if known.version.is_none() && self.holds_something(cx, session).await? {
+            // A key is durable before what it seals, so that of a writer who was faster is there now.
+            known = keys.read(cx, session).await?;
+            if known.version.is_none() {
+                let why = "the session is there, and the key store has never had a key for it";
+                return Err(Error::new(ErrorKind::KeyUnavailable, why).with("session", format!("{session:?}")));
+            }
+        }
+        keys.to_write_from(cx, session, known).await
+    }
+
+    /// Whether a session has messages or metadata, as far as the store below can say now.
+    async fn holds_something(&self, cx: &Context, session: &SessionId) -> Result<bool> {
+        match self.inner.session(cx, session).await {
+            Ok(Some(found)) => Ok(found.messages.is_some_and(|count| count > 0) || !found.metadata.is_empty()),
+            Ok(None) => Ok(false),
+            // A store with parts that are away may still take what is new.
+            Err(error) if error.kind() == ErrorKind::Unavailable => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Vouches for every owner and all grants among the records.
     async fn mark_all(&self, cx: &Context, session: &SessionId, records: &mut [Record]) -> Result<()> {
         for record in records {
@@ -217,7 +248,7 @@ impl Sealing<'_> {
             let query = MessageQuery::oldest_first().ids(ids.iter().copied()).limit(craftx_core::MAX_PAGE);
             match self.layer.inner.load(self.cx, self.session, &query).await {
                 Ok(page) => found.extend(page.items),
-                Err(error) if error.kind() == craftx_core::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }

@@ -9,12 +9,15 @@ use craftx_core::search::{self, Query};
 use craftx_core::{Binding, Context, Cursor, Error, Hit, Message, Page, Result, Sealed, SearchQuery};
 use data_encoding::BASE32HEX_NOPAD;
 
+use crate::acl;
 use crate::crypto::{Keyed, hkdf};
 use crate::key::SecretKey;
 use crate::layer::Encrypted;
 use crate::open::Opener;
 use crate::place;
 
+/// How often is looked again if what was found does not lie in the scope: a grant may have been revoked meanwhile.
+const TRIES: usize = 3;
 /// Bytes of a token: so few that an index stays small, and enough that two words of a tenant never have the same one.
 const TOKEN: usize = 8;
 
@@ -83,13 +86,27 @@ impl Encrypted {
             Some(cursor) => Some(Cursor::from_text(cursor.position(&binding)?)),
             None => None,
         };
-        let page = self.inner.search(cx, &below).await?;
+        let page = self.found_in_scope(cx, &below).await?;
         let mut items = Vec::with_capacity(page.items.len());
         for hit in page.items {
             let message = Opener::new(self, cx, &hit.session).message(hit.message).await?;
             items.push(search::hit(hit.session, message, hit.score, &wanted));
         }
         Ok(Page { items, next: page.next.map(|next| Cursor::new(&binding, next.as_str())) })
+    }
+
+    /// What the store below finds, if owners and grants that are vouched for admit all of it.
+    ///
+    /// # Errors
+    /// [`Tampered`](craftx_core::ErrorKind::Tampered) if the store shows what they do not admit.
+    async fn found_in_scope(&self, cx: &Context, query: &SearchQuery) -> Result<Page<Hit>> {
+        for _ in 0..TRIES {
+            let page = self.inner.search(cx, query).await?;
+            if self.admits_all(cx, &query.scope, &page.items).await? {
+                return Ok(page);
+            }
+        }
+        Err(acl::forged())
     }
 
     /// The tokens of a query, in its order. A tenant without a key has no message that could be found.

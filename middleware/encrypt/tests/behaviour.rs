@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use craftx_core::{
-    Backend, Capabilities, Context, ErrorKind, Expect, ManualClock, Memory, Message, Outcome, Record, Role, Sealed,
-    SearchQuery, SessionQuery, Slot, Stack, Tenant, WriteOptions,
+    Backend, Capabilities, Context, ErrorKind, Expect, ManualClock, Memory, Message, Outcome, Prepare, Record, Role,
+    Sealed, SearchQuery, SessionQuery, Slot, Stack, Tenant, WriteOptions,
 };
 use craftx_encrypt::{Encrypt, EncryptConfig, Encrypted, Keyring};
 use futures_executor::block_on;
@@ -334,4 +334,31 @@ fn a_record_whose_ciphertext_is_too_large_is_refused() {
     let error = write(&house.store, "s", &[said(2, "a".repeat(3_500))]).unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidInput, Outcome::NotApplied));
     assert_eq!(load(&house.store, "s").unwrap().len(), 1);
+}
+
+#[test]
+fn with_an_empty_key_store_nothing_is_written_to_what_is_there() {
+    let ring = keyring("a");
+    let house = House::new(ring.clone(), EncryptConfig::default());
+    write(&house.store, "messages", &[said(1, "hello")]).unwrap();
+    write(&house.store, "metadata", &[set(1, "title", "x")]).unwrap();
+    let lost = House::over(house.data.clone(), memory(), ring, EncryptConfig::default());
+    for session in ["messages", "metadata"] {
+        let error = write(&lost.store, session, &[said(2, "more")]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+        assert_eq!(error.get("session"), Some(&*format!("`{session}`")));
+        assert!(common::records(&*lost.keys, session).is_empty(), "no key was made");
+        write(&house.store, session, &[said(2, "more")]).unwrap();
+    }
+    write(&lost.store, "new", &[said(1, "hello")]).unwrap();
+}
+
+#[test]
+fn one_store_for_data_and_keys_is_refused_when_it_is_opened() {
+    let one = memory();
+    let house = House::over(one.clone(), one, keyring("a"), EncryptConfig::default());
+    let error = block_on(house.store.prepare(&cx(), Prepare::Migrate)).unwrap_err();
+    assert_eq!((error.kind(), error.get("key")), (ErrorKind::ConfigInvalid, Some("`keys`")));
+    let house = House::new(keyring("a"), EncryptConfig::default());
+    block_on(house.store.prepare(&cx(), Prepare::Migrate)).unwrap();
 }

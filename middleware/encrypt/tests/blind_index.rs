@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use craftx_core::{
-    Backend, Capabilities, Context, DynBackend, ErrorKind, Hit, Layer, Message, Record, Role, SearchQuery,
-    SecretString, Slot, Stack, Stamp, Support, Tenant, WriteOptions,
+    Backend, Capabilities, Context, DynBackend, ErrorKind, Grant, Hit, Layer, Message, Record, Role, Scope,
+    SearchQuery, SecretString, Slot, Stack, Stamp, Support, Tenant, WriteOptions,
 };
 use craftx_encrypt::{Encrypt, EncryptConfig, Keyring};
 use futures_executor::block_on;
@@ -408,6 +408,24 @@ fn a_cursor_goes_on_and_belongs_to_its_query_alone() {
     write(&house.store, "t", &[said(30, "no bird")]).unwrap();
     let page = block_on(house.store.search(&cx(), &SearchQuery::new("heron").limit(5).cursor(next))).unwrap();
     assert_eq!(page.items.len(), 5);
+}
+
+#[test]
+fn who_is_made_to_see_a_session_in_the_store_alone_finds_nothing_in_it() {
+    let house = house();
+    let acl = |ms, to: &str| {
+        let grants = vec![Grant { to: to.to_owned(), actions: vec!["read".to_owned()] }];
+        Record::Acl { stamp: at(ms), owner: Some("ann".to_owned()), grants }
+    };
+    write(&house.store, "s", &[acl(1, "bob"), said(2, "a heron")]).unwrap();
+    let seen_by = |principal: &str| {
+        let scope = Scope::Visible { principals: vec![principal.to_owned()], roles: Vec::new() };
+        search(&house.store, &cx(), &SearchQuery::new("heron").scope(scope))
+    };
+    assert_eq!([seen_by("ann"), seen_by("bob"), seen_by("eve")].map(|hits| hits.unwrap().len()), [1, 1, 0]);
+    block_on(house.data.write(&cx(), &id("s"), &[acl(9, "eve")], &WriteOptions::replay())).unwrap();
+    let error = seen_by("eve").unwrap_err();
+    assert_eq!((error.kind(), error.get("session")), (ErrorKind::Tampered, Some("`s`")));
 }
 
 fn lines(store: &dyn Backend, cx: &Context, session: &str) -> Value {

@@ -4,7 +4,11 @@
 
 mod common;
 
-use craftx_core::{Backend, Error, ErrorKind, Grant, Record, Scope, Session, SessionQuery, Tenant, WriteOptions};
+use std::sync::Arc;
+
+use craftx_core::{
+    Backend, Error, ErrorKind, Grant, Record, Scope, Session, SessionQuery, Support, Tenant, WriteOptions,
+};
 use craftx_encrypt::EncryptConfig;
 use futures_executor::block_on;
 
@@ -99,6 +103,21 @@ fn what_was_forged_or_moved_is_an_error() {
 }
 
 #[test]
+fn a_list_shows_what_is_vouched_for_or_fails_whatever_the_medium_goes_by() {
+    let house = House::new(keyring("a"), EncryptConfig::default());
+    write(&house.store, "s", &[acl(5, "ann", "bob")]).unwrap();
+    let can = house.data.capabilities().scope(Support::No);
+    let store = house.layer.over(Arc::new(Capable { inner: house.data.clone(), can })).unwrap();
+    let seen_by = |principal: &str| {
+        let scope = Scope::Visible { principals: vec![principal.to_owned()], roles: Vec::new() };
+        block_on(store.sessions(&cx(), &SessionQuery::new().scope(scope))).map(|page| page.items.len())
+    };
+    assert_eq!((seen_by("ann").unwrap(), seen_by("bob").unwrap()), (1, 1));
+    let error = seen_by("eve").unwrap_err();
+    assert_eq!((error.kind(), error.get("session")), (ErrorKind::Tampered, Some("`s`")));
+}
+
+#[test]
 fn marks_from_above_are_refused_and_so_is_the_tenant_of_the_keys() {
     let house = House::new(keyring("a"), EncryptConfig::default());
     let error = write(&house.store, "s", &[acl(1, "ann", "craftx.mac x")]).unwrap_err();
@@ -120,5 +139,5 @@ fn a_shredded_session_keeps_its_owner_and_so_does_a_renewed_one() {
     assert_eq!((left.owner.as_deref(), left.messages), (Some("ann"), Some(0)));
     let mut ring = craftx_encrypt::Keyring::generate("b").unwrap();
     ring.add("c").unwrap();
-    assert!(session(&house.with(std::sync::Arc::new(ring)).store, "s").is_err(), "a wrong key vouches for nothing");
+    assert!(session(&house.with(Arc::new(ring)).store, "s").is_err(), "a wrong key vouches for nothing");
 }

@@ -337,3 +337,26 @@ fn a_renewal_that_races_with_a_shredding_revives_nothing() {
     raced(renew, true);
     raced(renew, false);
 }
+
+/// Two keyrings with a key of the same name each: what the other one wrapped does not open here.
+#[test]
+fn a_wrap_goes_only_if_the_one_that_stays_opens() {
+    let old = keyring("old");
+    let house = House::new(Arc::clone(&old), uncached());
+    write(&house.store, "s", &[said(1, "hello")]).unwrap();
+    let Record::Message(genuine) = common::records(&*house.keys, "s").remove(0) else { unreachable!() };
+    let (other, _) = rotated(&old);
+    block_on(house.with(other).store.rotate(&cx())).unwrap();
+    let foreign = common::records(&*house.keys, "s").into_iter().find_map(|record| match record {
+        Record::Message(message) => Some(message),
+        _ => None,
+    });
+    let keys = memory();
+    let both = [Record::Message(genuine), Record::Message(foreign.unwrap())];
+    block_on(keys.write(&cx(), &id("s"), &both, &WriteOptions::replay())).unwrap();
+    let (ring, _) = rotated(&old);
+    let house = House::over(house.data.clone(), keys, ring, uncached());
+    let rotated = block_on(house.store.rotate(&cx())).unwrap();
+    assert_eq!((rotated.rewrapped, rotated.removed, rotated.failed), (1, 0, 1));
+    assert_eq!(texts(&house.store, "s"), ["hello"]);
+}

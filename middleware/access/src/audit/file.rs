@@ -95,13 +95,18 @@ impl AuditSink for FileSink {
     async fn record(&self, _: &Context, event: &Event) -> Result<()> {
         let mut line = json::encode(&event.to_json());
         line.push('\n');
-        self.with_file(move |sink, file| {
-            let file = match file {
+        self.with_file(move |sink, held| {
+            let mut file = match held.take() {
                 Some(file) => file,
-                empty => empty.insert(sink.open_file()?),
+                None => sink.open_file()?,
             };
             file.write_all(line.as_bytes())?;
-            if sink.sync { file.sync_data() } else { Ok(()) }
+            if sink.sync {
+                file.sync_data()?;
+            }
+            // After an error it is opened again, which ends a line that was written in part.
+            *held = Some(file);
+            Ok(())
         })
         .await
     }

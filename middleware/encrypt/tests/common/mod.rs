@@ -10,8 +10,9 @@ use std::task::{Poll, Waker};
 
 use craftx_core::{
     Around, Backend, Capabilities, Changes, Compact, Compacted, Content, Context, Cursor, DynBackend, Error, ErrorKind,
-    Expect, Hit, Memory, Message, MessageQuery, Messages, Operation, Page, Prepare, Record, Result, Role, SearchQuery,
-    Session, SessionId, SessionQuery, Stamp, Status, Surrounded, Tenant, Verified, WriteOptions, Written, async_trait,
+    Expect, Hit, Memory, Message, MessageQuery, Messages, Operation, Page, Prepare, Record, Result, Role, Scope,
+    SearchQuery, Session, SessionId, SessionQuery, Stamp, Status, Surrounded, Tenant, Verified, WriteOptions, Written,
+    async_trait,
 };
 use craftx_encrypt::{Encrypt, EncryptConfig, Encrypted, Keyring};
 use futures_executor::block_on;
@@ -245,7 +246,10 @@ impl Backend for Capable {
         self.inner.session(cx, s).await
     }
     async fn sessions(&self, cx: &Context, query: &SessionQuery) -> Result<Page<Session>> {
-        self.inner.sessions(cx, query).await
+        match self.can.scope.is_yes() {
+            true => self.inner.sessions(cx, query).await,
+            false => self.inner.sessions(cx, &query.clone().scope(Scope::All)).await,
+        }
     }
     async fn search(&self, cx: &Context, query: &SearchQuery) -> Result<Page<Hit>> {
         self.inner.search(cx, query).await
