@@ -5,6 +5,9 @@ use std::time::Duration;
 use craftx_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
+/// How long a process may go on with a key that was destroyed, in milliseconds.
+const MAX_CACHE_MS: u64 = 60_000;
+
 /// How the layer encrypts.
 ///
 /// ```
@@ -27,7 +30,7 @@ pub struct EncryptConfig {
     /// Of how many sessions unwrapped keys are kept in memory. Default: 1,000.
     pub cache_sessions: usize,
     /// For how long they are kept, in milliseconds: so long after a session was shredded or a key destroyed by another
-    /// process, this one may still read. Default: 5,000.
+    /// process, this one may still read. Default: 5,000; at most 60,000.
     pub cache_ms: u64,
 }
 
@@ -67,8 +70,12 @@ setters! {
 
 impl EncryptConfig {
     /// # Errors
-    /// [`ErrorKind::ConfigInvalid`] for options that exclude each other.
+    /// [`ErrorKind::ConfigInvalid`] for options that exclude each other, and for keys that would be kept too long.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.cache_ms > MAX_CACHE_MS {
+            let rule = "a key that was destroyed is used for 60,000 ms more at most";
+            return Err(Error::new(ErrorKind::ConfigInvalid, rule).with("key", "`cache_ms`"));
+        }
         match self.blind_index && self.seal_roles {
             true => Err(Error::new(
                 ErrorKind::ConfigInvalid,

@@ -270,7 +270,7 @@ fn two_who_make_the_key_at_once_end_with_one_that_both_use() {
 fn a_key_that_another_process_makes_is_seen_at_once() {
     let ring = keyring("a");
     let (data, keys) = (memory(), memory());
-    let slow = blind().cache_ms(3_600_000);
+    let slow = blind().cache_ms(60_000);
     let reader = House::over(data.clone(), keys.clone(), ring.clone(), slow.clone());
     assert!(texts_of(&reader.store, "heron").is_empty());
     write(&House::over(data, keys, ring, slow).store, "s", &[said(1, "a heron")]).unwrap();

@@ -89,6 +89,10 @@ fn what_is_wrong_is_named_and_no_secret_is_quoted() {
         ),
         (json!({ "keyring": "file:a", "keys": { "backend": "lagging" } }), "a key store must not be mirrored later"),
         (
+            json!({ "keyring": "file:a", "keys": keys, "cache_ms": 60_001 }),
+            "a key that was destroyed is used for 60,000 ms more at most, key: `encrypt.cache_ms`",
+        ),
+        (
             json!({ "keyring": "file:a", "keys": keys, "seal_roles": true, "blind_index": true }),
             "choose `blind_index` or `seal_roles`, key: `encrypt.blind_index`",
         ),
