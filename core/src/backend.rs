@@ -7,8 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Capabilities, Changes, Compact, Compacted, Context, Cursor, Hit, MessageQuery, Messages, Page, Prepare, Record,
-    Result, SearchQuery, Session, SessionId, SessionQuery, Status, Tenant, Verified, WriteOptions, Written,
+    Capabilities, Changes, Compact, Compacted, Context, Cursor, Hit, Include, MessageQuery, Messages, Page, Prepare,
+    Record, Result, SearchQuery, Session, SessionId, SessionQuery, Stamp, Status, Tenant, Verified, WriteOptions,
+    Written,
 };
 
 /// A backend behind a pointer: what layers wrap and stacks hold.
@@ -174,4 +175,20 @@ pub trait Backend: Any + fmt::Debug + Send + Sync {
     /// # Cancel safety
     /// If dropped, the store may be closed or not.
     async fn close(&self, cx: &Context) -> Result<()>;
+}
+
+impl dyn Backend {
+    /// The version of a session, even of one that was cleared or deleted; `None` if nothing was ever written to it.
+    ///
+    /// # Errors
+    /// As [`sessions`](Backend::sessions).
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    pub async fn version(&self, cx: &Context, session: &SessionId) -> Result<Option<Stamp>> {
+        // The session itself is the first of those that begin with its name.
+        let query = SessionQuery::new().include(Include::All).prefix(session.as_str()).limit(1);
+        let page = self.sessions(cx, &query).await?;
+        Ok(page.items.first().filter(|found| found.id == *session).map(|found| found.version))
+    }
 }

@@ -1,11 +1,11 @@
 //! Who asks, how fresh the answer must be, and until when.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Clock, Error, ErrorKind, Result, SystemClock, Tenant};
+use crate::{Clock, Error, ErrorKind, Result, Stamp, SystemClock, Tenant, random_bits};
 
 /// Goes first into every call.
 ///
@@ -101,6 +101,16 @@ impl Context {
     pub fn with_request(mut self, request: impl Into<Arc<str>>) -> Self {
         self.request = Some(request.into());
         self
+    }
+
+    /// A stamp for a new record: now, by the clock of this call, and after `after`.
+    ///
+    /// # Errors
+    /// As [`Stamp::mint`]; [`ErrorKind::InvalidInput`] for a clock beyond all stamps.
+    pub fn mint(&self, after: Option<Stamp>) -> Result<Stamp> {
+        let wall = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ms = u64::try_from(wall.as_millis()).map_err(|_| Error::invalid("clock", "is out of range"))?;
+        Stamp::mint(ms, after, random_bits())
     }
 
     /// The time that is left; `None` if there is no deadline.

@@ -8,9 +8,8 @@ use serde_json::Value;
 
 use crate::{
     Backend, Capabilities, Changes, Compact, Compacted, Content, Context, Cursor, DynBackend, Error, ErrorKind, Hit,
-    Include, Layer, MAX_NAME_BYTES, Message, MessageQuery, Messages, Page, Prepare, Record, Result, Sealed,
-    SearchQuery, Session, SessionId, SessionQuery, Slot, Source, Stamp, Status, Tenant, Verified, WriteOptions,
-    Written, json,
+    Layer, MAX_NAME_BYTES, Message, MessageQuery, Messages, Page, Prepare, Record, Result, Sealed, SearchQuery,
+    Session, SessionId, SessionQuery, Slot, Source, Stamp, Status, Tenant, Verified, WriteOptions, Written, json,
 };
 
 /// How much is too much. The defaults fit every medium.
@@ -262,7 +261,7 @@ impl Validated {
         let Some(greatest) = records.iter().map(Record::stamp).max().filter(|stamp| stamp.millis() > limit) else {
             return Ok(());
         };
-        let known = self.version(cx, session).await?.map_or(0, Stamp::millis);
+        let known = self.inner.version(cx, session).await?.map_or(0, Stamp::millis);
         let slack = self.limits.max_ahead_seconds.saturating_mul(1_000);
         if greatest.millis() <= known.saturating_add(slack) {
             return Ok(());
@@ -270,14 +269,6 @@ impl Validated {
         Err(Error::invalid("stamp", "a new record lies too far in the future")
             .with("limit_seconds", self.limits.max_ahead_seconds)
             .with("stamp", greatest))
-    }
-
-    /// The version of a session, even of one that was deleted.
-    async fn version(&self, cx: &Context, session: &SessionId) -> Result<Option<Stamp>> {
-        // The session itself is the first of those that begin with its name.
-        let query = SessionQuery::new().include(Include::All).prefix(session.as_str()).limit(1);
-        let page = self.inner.sessions(cx, &query).await?;
-        Ok(page.items.first().filter(|found| found.id == *session).map(|found| found.version))
     }
 }
 

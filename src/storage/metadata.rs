@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use craftx_core::{Expect, Metadata, Record, Result, SessionId, Stamp, WriteOptions};
 use serde_json::Value;
 
-use super::{Storage, mint};
+use super::Storage;
 
 impl Storage {
     /// The metadata of a session; empty if it has none or does not exist.
@@ -48,11 +48,11 @@ impl Storage {
             after = after.max(Some(version));
         }
         let options = WriteOptions::fresh().expecting(expect);
-        let mut stamp = mint(&cx, after)?;
+        let mut stamp = cx.mint(after)?;
         let mut written = self.write(&session, &[Record::Session { stamp, set: patch.clone() }], &options).await?;
         if let Some(cleared) = written.cleared.filter(|cleared| stamp <= *cleared) {
             // Killed by a clear that this process had not seen: once more, above it.
-            stamp = mint(&cx, written.version.max(Some(cleared)))?;
+            stamp = cx.mint(written.version.max(Some(cleared)))?;
             written = self.write(&session, &[Record::Session { stamp, set: patch }], &options).await?;
         }
         Ok(written.version.unwrap_or(stamp))

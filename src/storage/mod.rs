@@ -9,11 +9,11 @@ mod write;
 pub use write::Forked;
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use craftx_core::{
-    Caller, Capabilities, Clock, Compact, Compacted, Context, DynBackend, Error, Freshness, Location, Prepare,
-    Registry, Result, SessionId, Stack, Stamp, Status, Tenant, Verified, random_bits,
+    Caller, Capabilities, Clock, Compact, Compacted, Context, DynBackend, Freshness, Location, Prepare, Registry,
+    Result, SessionId, Stack, Stamp, Status, Tenant, Verified,
 };
 
 use crate::head::Heads;
@@ -210,11 +210,4 @@ impl Storage {
         self.learn(session, version);
         Ok(version)
     }
-}
-
-/// Mints a stamp now, after `after`.
-fn mint(cx: &Context, after: Option<Stamp>) -> Result<Stamp> {
-    let wall = cx.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let ms = u64::try_from(wall.as_millis()).map_err(|_| Error::invalid("clock", "is out of range"))?;
-    Stamp::mint(ms, after, random_bits())
 }

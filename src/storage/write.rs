@@ -4,7 +4,7 @@ use craftx_core::{
     Error, ErrorKind, Expect, Message, MessageQuery, Record, Result, Session, SessionId, Stamp, WriteOptions, Written,
 };
 
-use super::{Storage, mint};
+use super::Storage;
 use crate::NewMessage;
 
 /// How often an operation that others keep getting ahead of is tried.
@@ -78,13 +78,13 @@ impl Storage {
         for _ in 0..TRIES {
             let mut records = Vec::with_capacity(undo.len() + messages.len());
             for id in &undo {
-                let stamp = mint(&cx, after)?;
+                let stamp = cx.mint(after)?;
                 after = Some(stamp);
                 records.push(Record::Deleted { id: *id, stamp });
             }
             let mut appended = Vec::with_capacity(messages.len());
             for message in &messages {
-                let id = mint(&cx, after)?;
+                let id = cx.mint(after)?;
                 after = Some(id);
                 appended.push(message.clone().stamped(id));
             }
@@ -116,7 +116,7 @@ impl Storage {
         };
         if found {
             let after = self.known_version(&cx, &session).await?.max(Some(id));
-            let deletion = Record::Deleted { id, stamp: mint(&cx, after)? };
+            let deletion = Record::Deleted { id, stamp: cx.mint(after)? };
             let written = self.backend().write(&cx, &session, &[deletion], &WriteOptions::fresh()).await?;
             self.learn(&session, written.version);
         }
@@ -137,7 +137,7 @@ impl Storage {
             let Some(message) = last.items.into_iter().next() else {
                 return Ok((Vec::new(), None));
             };
-            let stamp = mint(&cx, Some(found.version.max(message.id)))?;
+            let stamp = cx.mint(Some(found.version.max(message.id)))?;
             Ok((vec![Record::Deleted { id: message.id, stamp }], Some(message)))
         })
         .await
@@ -151,9 +151,9 @@ impl Storage {
         let session = SessionId::new(session)?;
         self.compare_and_write("clear", &session, async |found| {
             let cx = self.context();
-            let cleared = mint(&cx, Some(found.version))?;
+            let cleared = cx.mint(Some(found.version))?;
             let mut records = vec![Record::Cleared { through: found.version, stamp: cleared }];
-            let stamp = mint(&cx, Some(cleared))?;
+            let stamp = cx.mint(Some(cleared))?;
             let keys: Vec<_> = found.metadata.into_iter().map(|(key, value)| (key, Some(value))).collect();
             for part in keys.chunks(KEYS_AT_ONCE) {
                 records.push(Record::Session { stamp, set: part.iter().cloned().collect() });
@@ -173,7 +173,7 @@ impl Storage {
         let Some(found) = self.backend().session(&cx, &session).await? else {
             return Ok(false);
         };
-        let clear = Record::Cleared { through: found.version, stamp: mint(&cx, Some(found.version))? };
+        let clear = Record::Cleared { through: found.version, stamp: cx.mint(Some(found.version))? };
         let written = self.backend().write(&cx, &session, &[clear], &WriteOptions::fresh()).await?;
         self.learn(&session, written.version);
         Ok(true)
@@ -188,7 +188,7 @@ impl Storage {
         let cx = self.context();
         let compares = self.stack().capabilities().compare_and_append.is_yes();
         let expect = if compares { Expect::Version(found.version) } else { Expect::Anything };
-        let clear = Record::Cleared { through: found.version, stamp: mint(&cx, Some(found.version))? };
+        let clear = Record::Cleared { through: found.version, stamp: cx.mint(Some(found.version))? };
         match self.backend().write(&cx, &found.id, &[clear], &WriteOptions::fresh().expecting(expect)).await {
             Ok(written) => {
                 self.learn(&found.id, written.version);

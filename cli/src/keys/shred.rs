@@ -1,7 +1,7 @@
 //! `craftx keys shred`.
 
 use craftx::encrypt_layer::{Encrypted, ShredReceipt};
-use craftx::{Context, Include, Result, SessionId, SessionQuery, Slot};
+use craftx::{Context, Result, SessionId, Slot};
 use serde_json::json;
 
 use super::Opened;
@@ -42,16 +42,11 @@ pub(crate) async fn run(global: &Global, shred: &KeysShred) -> std::result::Resu
 /// Whether there is something of the session, be it only that it was deleted, or keys that nothing needs. It is asked below
 /// the layer: what cannot be read must not keep anybody from shredding it.
 async fn leaves_a_trace(opened: &Opened, layer: &Encrypted, cx: &Context, session: &SessionId) -> Result<bool> {
-    // The session itself is the first of those that begin with its name.
-    let query = SessionQuery::new().include(Include::All).prefix(session.as_str()).limit(1);
-    let found = match opened.storage.stack().below(Slot::Encrypt) {
-        Some(below) => below.sessions(cx, &query).await?.items,
-        None => Vec::new(),
+    let version = match opened.storage.stack().below(Slot::Encrypt) {
+        Some(below) => below.version(cx, session).await?,
+        None => None,
     };
-    match found.first() {
-        Some(first) if first.id == *session => Ok(true),
-        _ => Ok(!layer.data_keys(cx, session).await?.is_empty()),
-    }
+    Ok(version.is_some() || !layer.data_keys(cx, session).await?.is_empty())
 }
 
 fn print(global: &Global, out: &mut Out, receipt: &ShredReceipt) -> std::result::Result<(), Failure> {

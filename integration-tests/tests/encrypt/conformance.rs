@@ -22,7 +22,7 @@ fn over_json(folder: &Path) -> DynBackend {
     Arc::new(encrypted(json(folder, "data"), json(folder, "keys")))
 }
 
-fn subject(open: fn(&Path) -> DynBackend) -> Result<Subject, Failure> {
+pub(crate) fn subject(open: fn(&Path) -> DynBackend) -> Result<Subject, Failure> {
     let folder = tempfile::tempdir()?;
     let path: PathBuf = folder.path().to_owned();
     Ok(Subject::from(open(&path))

@@ -2,12 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::UNIX_EPOCH;
 
 use craftx_core::union::no_such_session;
 use craftx_core::{
-    Context, Error, ErrorKind, Expect, Grant, Operation, Record, Result, Session, SessionId, Stamp, WriteOptions,
-    random_bits,
+    Context, Error, ErrorKind, Expect, Grant, Operation, Record, Result, Session, SessionId, WriteOptions,
 };
 
 use crate::guard::{Guard, denied, entry};
@@ -208,7 +206,7 @@ impl Guard {
             let Some((owner, grants)) = edit(found).map_err(|error| error.during(named))? else {
                 return Ok(());
             };
-            let stamp = mint(cx, version).map_err(|error| error.during(named))?;
+            let stamp = cx.mint(Some(version)).map_err(|error| error.during(named))?;
             let options = WriteOptions::fresh().expecting(Expect::Version(version));
             let written = self.inner.write(cx, session, &[Record::Acl { stamp, owner, grants }], &options).await;
             // Also after a failure, which may have an unknown outcome.
@@ -221,10 +219,4 @@ impl Guard {
         }
         Err(Error::new(ErrorKind::Conflict, "others write to the session all the time").during(named))
     }
-}
-
-fn mint(cx: &Context, after: Stamp) -> Result<Stamp> {
-    let wall = cx.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let ms = u64::try_from(wall.as_millis()).map_err(|_| Error::invalid("clock", "is out of range"))?;
-    Stamp::mint(ms, Some(after), random_bits())
 }

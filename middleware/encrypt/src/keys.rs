@@ -1,10 +1,10 @@
 //! The key store: where data keys are found, and made when there is none.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use craftx_core::{
-    Caller, Context, DynBackend, Error, ErrorKind, Expect, Record, Result, SessionId, Stamp, WriteOptions, random_bits,
+    Caller, Context, DynBackend, Error, ErrorKind, Expect, Record, Result, SessionId, Stamp, WriteOptions,
 };
 
 use crate::cache::Cache;
@@ -92,7 +92,7 @@ impl Keys {
                 let key = self.open(cx, session, &keys, newest).await?;
                 return Ok((keys, key));
             }
-            let key = DataKey::first(mint(cx, keys.version)?)?;
+            let key = DataKey::first(cx.mint(keys.version)?)?;
             let record = self.wrap(cx, session, &key, key.id, key.id).await?.record()?;
             match self.put(cx, session, &keys, &[record]).await {
                 Ok(()) => {}
@@ -213,12 +213,6 @@ impl Keys {
             }
         })
     }
-}
-
-/// A stamp in a session of the key store, later than `after`.
-pub(crate) fn mint(cx: &Context, after: Option<Stamp>) -> Result<Stamp> {
-    let wall = cx.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Stamp::mint(u64::try_from(wall.as_millis()).unwrap_or(0), after, random_bits())
 }
 
 /// An error of the key store as one of the layer: nothing was written to the session itself, whatever became of the key.

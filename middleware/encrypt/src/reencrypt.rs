@@ -8,7 +8,7 @@ use craftx_core::{Context, Cursor, Error, ErrorKind, Record, Result, SessionId, 
 use serde::Serialize;
 
 use crate::data_key::DataKey;
-use crate::keys::{Keys, mint};
+use crate::keys::Keys;
 use crate::layer::Encrypted;
 use crate::open::{Opener, key_of_message};
 use crate::seal::Sealing;
@@ -98,7 +98,7 @@ impl Encrypted {
             let (mut records, mut last) = (Vec::new(), keys.version);
             for (root, wrap) in newest {
                 let old = store.open(&context, session, &keys, wrap.key).await?;
-                let id = mint(cx, last)?;
+                let id = cx.mint(last)?;
                 last = Some(id);
                 let new = old.renewed(id)?;
                 records.push(store.wrap(&context, session, &new, id, root).await?.record()?);
@@ -212,7 +212,7 @@ impl Encrypted {
         }
         let (mut records, mut last) = (Vec::new(), keys.version);
         for wrap in &old {
-            let stamp = mint(cx, last)?;
+            let stamp = cx.mint(last)?;
             last = Some(stamp);
             records.push(Record::Deleted { id: wrap.id, stamp });
         }

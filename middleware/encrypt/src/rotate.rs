@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 
 use crate::every::{Sessions, tenants};
-use crate::keys::{Keys, mint};
+use crate::keys::Keys;
 use crate::layer::Encrypted;
 use crate::provider::KeyState;
 use crate::session_keys::SessionKeys;
@@ -277,7 +277,7 @@ struct Plan {
 
 impl Plan {
     fn mint(&mut self, cx: &Context) -> Result<Stamp> {
-        let stamp = mint(cx, self.last)?;
+        let stamp = cx.mint(self.last)?;
         self.last = Some(stamp);
         Ok(stamp)
     }

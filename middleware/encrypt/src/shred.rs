@@ -3,12 +3,11 @@
 use std::time::SystemTime;
 
 use craftx_core::{
-    Compact, Context, DynBackend, Error, ErrorKind, Include, Record, Result, SessionId, SessionQuery, Stamp, Tenant,
-    Time, WriteOptions,
+    Compact, Context, DynBackend, Error, ErrorKind, Record, Result, SessionId, Tenant, Time, WriteOptions,
 };
 use serde::Serialize;
 
-use crate::keys::{Keys, mint};
+use crate::keys::Keys;
 use crate::layer::Encrypted;
 use crate::session_keys::SessionKeys;
 
@@ -108,25 +107,17 @@ impl Encrypted {
             if before == destroyed.len() && known.strays().next().is_none() {
                 return Ok(destroyed.len() as u64);
             }
-            let clear = Record::Cleared { through: version, stamp: mint(cx, Some(version))? };
+            let clear = Record::Cleared { through: version, stamp: cx.mint(Some(version))? };
             keys.store.write(cx, session, &[clear], &WriteOptions::fresh()).await?;
         }
         Err(Error::new(ErrorKind::Unavailable, "others made keys for the session all the time"))
     }
 
     async fn clear(&self, cx: &Context, session: &SessionId) -> Result<()> {
-        let Some(version) = version(&self.inner, cx, session).await? else { return Ok(()) };
-        let clear = Record::Cleared { through: version, stamp: mint(cx, Some(version))? };
+        let Some(version) = self.inner.version(cx, session).await? else { return Ok(()) };
+        let clear = Record::Cleared { through: version, stamp: cx.mint(Some(version))? };
         self.inner.write(cx, session, &[clear], &WriteOptions::fresh()).await.map(drop)
     }
-}
-
-/// The version of a session, even of one that was cleared.
-async fn version(store: &DynBackend, cx: &Context, session: &SessionId) -> Result<Option<Stamp>> {
-    // The session itself is the first of those that begin with its name.
-    let query = SessionQuery::new().include(Include::All).prefix(session.as_str()).limit(1);
-    let page = store.sessions(cx, &query).await?;
-    Ok(page.items.first().filter(|found| found.id == *session).map(|found| found.version))
 }
 
 /// What a store is called in a receipt.

@@ -63,6 +63,12 @@ impl Pair {
         block_on(self.failover.write(&self.cx, &session(), &[message(n)], &WriteOptions::fresh()))
     }
 
+    fn time_of_write(&self, n: u64) -> Duration {
+        let before = self.cx.clock.now();
+        self.write(n).unwrap();
+        self.cx.clock.now() - before
+    }
+
     fn pull(&self, leg: usize, pulled: bool) {
         self.plugs[leg].pull(pulled);
     }
@@ -330,12 +336,8 @@ fn a_secondary_that_hangs_costs_its_share_once_where_it_is_written_at_the_same_t
     let mut pair = pair(config().mirror(Mirror::Sync).processes(Processes::Single));
     pair.plugs[1].hang(true);
     pair.cx = pair.cx.with_timeout(Duration::from_secs(4));
-    let took = |n| {
-        let before = pair.cx.clock.now();
-        pair.write(n).unwrap();
-        pair.cx.clock.now() - before
-    };
-    assert_eq!((took(1), took(2), took(3)), (Duration::from_secs(2), Duration::ZERO, Duration::ZERO));
+    let took = [1, 2, 3].map(|n| pair.time_of_write(n));
+    assert_eq!(took, [Duration::from_secs(2), Duration::ZERO, Duration::ZERO]);
 }
 
 #[test]
@@ -391,12 +393,8 @@ fn a_leg_that_hangs_costs_its_share_of_the_deadline_once() {
     let mut pair = pair(config());
     pair.plugs[0].hang(true);
     pair.cx = pair.cx.with_timeout(Duration::from_secs(4));
-    let took = |n| {
-        let before = pair.cx.clock.now();
-        pair.write(n).unwrap();
-        pair.cx.clock.now() - before
-    };
-    assert_eq!((took(1), took(2), took(3)), (Duration::from_secs(2), Duration::ZERO, Duration::ZERO));
+    let took = [1, 2, 3].map(|n| pair.time_of_write(n));
+    assert_eq!(took, [Duration::from_secs(2), Duration::ZERO, Duration::ZERO]);
 }
 
 #[test]

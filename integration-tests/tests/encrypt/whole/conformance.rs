@@ -1,11 +1,10 @@
 //! The kit over the whole stack, as the system and as somebody.
 
-use std::path::PathBuf;
-
 use craftx_access::Action;
-use craftx_conformance::{AsCaller, Failure, Subject, conformance};
+use craftx_conformance::{AsCaller, conformance};
 
 use super::*;
+use crate::conformance::subject;
 
 /// Nobody has rules here, and nobody needs them.
 fn as_the_system(folder: &Path) -> DynBackend {
@@ -18,17 +17,6 @@ fn as_somebody(folder: &Path) -> DynBackend {
     let access = Access::new(rules).unwrap().config(AccessConfig::default().owners(false)).unwrap();
     let stack = stack(folder, keyring(), access);
     Arc::new(AsCaller::new(Caller::principal("ann", ["operator"]), stack.backend().clone()))
-}
-
-fn subject(open: fn(&Path) -> DynBackend) -> Result<Subject, Failure> {
-    let folder = tempfile::tempdir()?;
-    let path: PathBuf = folder.path().to_owned();
-    Ok(Subject::from(open(&path))
-        .reopening(move || {
-            let path = path.clone();
-            async move { Ok(open(&path)) }
-        })
-        .holding(folder))
 }
 
 conformance!(the_whole_stack_as_the_system, || async { subject(as_the_system) }, |kit| kit

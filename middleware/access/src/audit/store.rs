@@ -1,11 +1,10 @@
 //! An audit log in a store: a session of another backend.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
 
 use craftx_core::{
-    Caller, Context, DynBackend, Error, Expect, Include, Message, Prepare, Record, Result, Role, SessionId,
-    SessionQuery, Stamp, Tenant, WriteOptions, async_trait, random_bits,
+    Caller, Context, DynBackend, Expect, Message, Prepare, Record, Result, Role, SessionId, Stamp, Tenant,
+    WriteOptions, async_trait,
 };
 
 use super::{AuditSink, Event};
@@ -41,11 +40,9 @@ impl StoreSink {
     }
 
     fn mint(&self, cx: &Context) -> Result<Stamp> {
-        let wall = cx.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ms = u64::try_from(wall.as_millis()).map_err(|_| Error::invalid("clock", "is out of range"))?;
         // A stamp is copied whole, so a panic leaves the last one or the one before.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = Stamp::mint(ms, *last, random_bits())?;
+        let stamp = cx.mint(*last)?;
         *last = Some(stamp);
         Ok(stamp)
     }
@@ -57,10 +54,9 @@ impl AuditSink for StoreSink {
         let cx = self.context(cx);
         self.store.prepare(&cx, Prepare::Migrate).await?;
         // What was told before comes first, whatever the clock says now.
-        let query = SessionQuery::new().include(Include::All).prefix(self.session.as_str()).limit(1);
-        let found = self.store.sessions(&cx, &query).await?.items.into_iter().find(|found| found.id == self.session);
+        let found = self.store.version(&cx, &self.session).await?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = (*last).max(found.map(|found| found.version));
+        *last = (*last).max(found);
         Ok(())
     }
 
