@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use craftx_core::{Compact, Compacted, Context, DynBackend, Error, ErrorKind, Operation, Result, Status};
-use craftx_retry::BreakerState;
+use craftx_retry::{BreakerState, in_time};
 use serde::Serialize;
 
 use crate::dirty::Which;
@@ -73,6 +73,9 @@ impl Inner {
     /// Compacts the legs that are there. Deletions are forgotten only when all legs have them: one that did not would
     /// bring the dead back.
     pub(crate) async fn compact(&self, cx: &Context, what: &Compact) -> Result<Compacted> {
+        // A copy under way could bring back a message after its deletion was forgotten.
+        let healing = async { Ok(self.healing.lock().await) };
+        let _healing = in_time(cx, Operation::Compact, healing).await?;
         let up: Vec<usize> = (0..self.legs.len()).filter(|leg| self.is_up(*leg)).collect();
         if what.purge_deleted_before.is_some() {
             let refused =
