@@ -73,9 +73,7 @@ impl Inner {
     /// Compacts the legs that are there. Deletions are forgotten only when all legs have them: one that did not would
     /// bring the dead back.
     pub(crate) async fn compact(&self, cx: &Context, what: &Compact) -> Result<Compacted> {
-        // A copy under way could bring back a message after its deletion was forgotten.
-        let healing = async { Ok(self.healing.lock().await) };
-        let _healing = in_time(cx, Operation::Compact, healing).await?;
+        let mut _healing = None;
         let up: Vec<usize> = (0..self.legs.len()).filter(|leg| self.is_up(*leg)).collect();
         if what.purge_deleted_before.is_some() {
             let refused =
@@ -83,6 +81,9 @@ impl Inner {
             if up.len() < self.legs.len() || !self.state().identities.whole().is_empty() {
                 return Err(refused().during("compact"));
             }
+            // Until the end: a copy under way could bring back a message after its deletion was forgotten.
+            let healing = async { Ok(self.healing.lock().await) };
+            _healing = Some(in_time(cx, Operation::Compact, healing).await?);
             for leg in &up {
                 self.bring(cx, *leg, Which::Tenant(&cx.tenant))
                     .await
