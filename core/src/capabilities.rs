@@ -22,6 +22,36 @@ impl Support {
     }
 }
 
+/// Which servers of a cluster have an acknowledged write, and in which form: what a failover to another one cannot lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Acknowledgement {
+    /// The one that took it has it in memory only: its crash loses it.
+    PrimaryMemory,
+    /// The one that took it has it on its disk. A failover to another one can lose it.
+    Primary,
+    /// A standby has received it too, and has not synced it: only if both lose power at once is it lost.
+    StandbyMemory,
+    /// A standby has it on its disk too.
+    Standby,
+    /// A standby also shows it to readers.
+    StandbyVisible,
+}
+
+impl Acknowledgement {
+    /// The name in lower snake case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PrimaryMemory => "primary_memory",
+            Self::Primary => "primary",
+            Self::StandbyMemory => "standby_memory",
+            Self::Standby => "standby",
+            Self::StandbyVisible => "standby_visible",
+        }
+    }
+}
+
 /// What a backend or a stack can do. Claimed capabilities are tested by the conformance kit; unclaimed ones fail with
 /// [`Unsupported`](crate::ErrorKind::Unsupported).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -51,6 +81,9 @@ pub struct Capabilities {
     /// lost with it.
     #[serde(skip_serializing_if = "is_false")]
     pub mirrored_later: bool,
+    /// Where an acknowledged write is, of a cluster of servers; known after [`prepare`](crate::Backend::prepare).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledgement: Option<Acknowledgement>,
     /// The greatest number of records in one write.
     pub max_batch: Option<u32>,
     /// The greatest canonical encoding of one record, in bytes.
@@ -114,6 +147,13 @@ impl Capabilities {
     #[must_use]
     pub fn mirrored_later(mut self, later: bool) -> Self {
         self.mirrored_later = later;
+        self
+    }
+
+    /// Sets `acknowledgement`.
+    #[must_use]
+    pub fn acknowledgement(mut self, acknowledgement: Option<Acknowledgement>) -> Self {
+        self.acknowledgement = acknowledgement;
         self
     }
 

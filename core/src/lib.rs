@@ -25,8 +25,10 @@ mod around;
 mod backend;
 mod capabilities;
 mod clock;
+mod columns;
 mod context;
 mod cursor;
+mod deadline;
 mod durability;
 mod error;
 mod id;
@@ -59,10 +61,12 @@ mod verified;
 pub use around::{Around, Operation, Surrounded};
 pub use async_trait::async_trait;
 pub use backend::{Backend, DynBackend};
-pub use capabilities::{Capabilities, Support};
+pub use capabilities::{Acknowledgement, Capabilities, Support};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use columns::Columns;
 pub use context::{Caller, Context, Freshness, Token};
 pub use cursor::{Binding, Cursor};
+pub use deadline::{Deadline, Ticket, Waited};
 pub use durability::Durability;
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
 pub use id::{MAX_NAME_BYTES, OtherRole, Role, SessionId, Tenant};
@@ -77,7 +81,7 @@ pub use part::Part;
 pub use random::{random_bits, random_id};
 pub use record::{Digest, Encoded, FORMAT_VERSION, Grant, Record};
 pub use registry::{Factory, LayerFactory, Registry};
-pub use reply::{Changes, Compacted, Hit, Messages, Page, Session, Status, Written};
+pub use reply::{Changes, Compacted, Hit, Messages, Node, Page, Session, Status, Written};
 pub use request::{
     Compact, DEFAULT_PAGE, Expect, Include, MAX_PAGE, MessageQuery, Order, Prepare, Scope, SearchQuery, SessionOrder,
     SessionQuery, Source, WriteOptions, page_size,

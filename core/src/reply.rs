@@ -42,6 +42,13 @@ impl Written {
         self
     }
 
+    /// Sets what a reader must have seen to see this write.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<Token>) -> Self {
+        self.token = token;
+        self
+    }
+
     /// Sets up to where the session is cleared.
     #[must_use]
     pub fn with_cleared(mut self, cleared: Option<Stamp>) -> Self {
@@ -220,6 +227,32 @@ pub struct Status {
     pub bytes: Option<u64>,
     /// The stores inside, of a stack with several.
     pub parts: Vec<Status>,
+    /// The servers, of a store that is a cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<Node>,
+}
+
+/// A server of a cluster, as it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Node {
+    /// Where it is, such as `db1:5432`.
+    pub name: Arc<str>,
+    /// What it is, such as `primary` or `replica`, or why it is not used.
+    pub role: &'static str,
+    /// How far it is in the history of the cluster, as it calls that itself.
+    pub position: Option<String>,
+    /// How many milliseconds a replica is at most behind; `None` if that is not known.
+    pub lag_ms: Option<u64>,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
+impl Node {
+    /// A server with nothing but its name and role.
+    pub fn new(name: impl Into<Arc<str>>, role: &'static str) -> Self {
+        Self { name: name.into(), role, position: None, lag_ms: None, problem: None }
+    }
 }
 
 impl Status {
@@ -235,6 +268,7 @@ impl Status {
             sessions: None,
             bytes: None,
             parts: Vec::new(),
+            nodes: Vec::new(),
         }
     }
 }

@@ -4,16 +4,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use craftx_core::{
-    Backend, Caller, Capabilities, Changes, Compact, Compacted, Context, Cursor, Durability, Error, ErrorKind, Hit,
-    MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId, SessionQuery, Status,
-    Support, Tenant, Verified, WriteOptions, Written, async_trait,
+    Backend, Caller, Capabilities, Changes, Compact, Compacted, Context, Cursor, Deadline, Durability, Error,
+    ErrorKind, Hit, MessageQuery, Messages, Page, Prepare, Record, Result, SearchQuery, Session, SessionId,
+    SessionQuery, Status, Support, Tenant, Verified, Waited, WriteOptions, Written, async_trait,
 };
 use futures_channel::oneshot;
 use uuid::Uuid;
 
-use crate::call::{Deadline, Waited, answer, closed, late};
 use crate::config::SqliteConfig;
-use crate::error::Sql;
+use crate::error::{Sql, closed};
 use crate::open::{self, Opened};
 use crate::place::{Place, moved};
 use crate::readers::Readers;
@@ -120,9 +119,9 @@ impl Sqlite {
                 let _ = reply.send(opened);
             })
             .map_err(no_thread)?;
-        match answer(receiver, &deadline).await {
+        match deadline.wait(receiver).await {
             Waited::Answer(opened) => opened,
-            Waited::Late => Err(late().maybe_applied()),
+            Waited::Late => Err(Deadline::error().maybe_applied()),
             Waited::Gone => Err(Error::new(ErrorKind::Unexpected, "the thread that opens the database is gone")),
         }
     }

@@ -1,9 +1,7 @@
-//! The stored form of a message: its role, its text, and whatever else it has.
-//!
-//! Most messages are a role and a text. These are columns of their own, as they are, so that they take no more space
-//! than they need and can be searched; the rest of a message, if it has any, is a canonical JSON object.
+//! The stored form of a message: the [`Columns`] that core takes it apart into, with the role as a number where every model
+//! knows it.
 
-use craftx_core::{Content, Error, Message, Record, Role, Stamp};
+use craftx_core::{Columns, Error, Message, Role, Stamp};
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Row, params};
 
@@ -12,13 +10,6 @@ use crate::row::Bytes;
 
 /// The roles that every model knows are stored as their number here, any other one as its text.
 const ROLES: [Role; 4] = [Role::User, Role::Assistant, Role::System, Role::Tool];
-/// How the canonical encoding of a message begins, up to its id.
-const HEAD: &str = r#"{"v":1,"record":"message","id":""#;
-/// What follows the id where the role is `system`.
-const ROLE: &str = r#"","role":"system""#;
-/// The characters of an id.
-const ID: usize = 36;
-
 /// A message as it is stored; `columns!` in the same order.
 pub(crate) struct Body {
     id: Stamp,
@@ -61,32 +52,34 @@ impl FromSql for Stored {
 
 /// A role as it is stored.
 pub(crate) fn stored_role(role: &Role) -> Value {
-    match ROLES.iter().zip(0..).find(|(known, _)| *known == role) {
-        Some((_, number)) => Value::Integer(number),
-        None => Value::Text(role.as_str().to_owned()),
+    match Stored::of(role) {
+        Stored::Known(number) => Value::Integer(number),
+        Stored::Other(text) => Value::Text(text),
+    }
+}
+
+impl Stored {
+    fn of(role: &Role) -> Self {
+        match ROLES.iter().zip(0..).find(|(known, _)| *known == role) {
+            Some((_, number)) => Self::Known(number),
+            None => Self::Other(role.as_str().to_owned()),
+        }
+    }
+
+    /// `None` for what [`Stored::of`] never makes.
+    fn role(self) -> Option<Role> {
+        match self {
+            Self::Known(number) => usize::try_from(number).ok().and_then(|at| ROLES.get(at).cloned()),
+            Self::Other(text) => Role::new(text).ok().filter(|role| !ROLES.contains(role)),
+        }
     }
 }
 
 impl Body {
     /// Takes a message apart.
     pub(crate) fn of(message: &Message) -> Self {
-        let role = match ROLES.iter().zip(0..).find(|(role, _)| **role == message.role) {
-            Some((_, number)) => Stored::Known(number),
-            None => Stored::Other(message.role.as_str().to_owned()),
-        };
-        let mut rest = Message::new(message.id, Role::System, Content::Absent);
-        rest.parent = message.parent;
-        rest.created_at.clone_from(&message.created_at);
-        rest.metadata.clone_from(&message.metadata);
-        rest.sealed.clone_from(&message.sealed);
-        let text = match &message.content {
-            Content::Text(text) => Some(text.clone()),
-            other => {
-                rest.content.clone_from(other);
-                None
-            }
-        };
-        Self { id: message.id, role, text, rest: shorten(rest) }
+        let Columns { id, role, text, rest, .. } = Columns::of(message);
+        Self { id, role: Stored::of(&role), text, rest }
     }
 
     /// Adds the message to a session.
@@ -113,75 +106,19 @@ impl Body {
     /// # Errors
     /// [`Corrupted`](craftx_core::ErrorKind::Corrupted) naming the id, without any of the text.
     pub(crate) fn message(self) -> Result<Message, Error> {
-        let id = self.id;
-        let damaged = || corrupted("a stored message cannot be read").with("id", id);
-        let role = match self.role {
-            Stored::Known(number) => usize::try_from(number).ok().and_then(|at| ROLES.get(at).cloned()),
-            Stored::Other(text) => Role::new(text).ok().filter(|role| !ROLES.contains(role)),
-        };
-        let mut message = match &self.rest {
-            Some(rest) => lengthen(id, rest).ok_or_else(damaged)?,
-            None => Message::new(id, Role::System, Content::Absent),
-        };
-        message.role = role.ok_or_else(damaged)?;
-        match self.text {
-            Some(text) if message.content.is_absent() => message.content = Content::Text(text),
-            Some(_) => return Err(damaged()),
-            None => {}
-        }
-        Ok(message)
-    }
-}
-
-/// The members of a message but `v`, `record`, `id` and `role`, as a JSON object; `None` if there are none.
-fn shorten(rest: Message) -> Option<String> {
-    // Most messages have none, and need not be encoded to see it.
-    if rest == Message::new(rest.id, Role::System, Content::Absent) {
-        return None;
-    }
-    let encoded = Record::Message(rest).encode();
-    let members = encoded.as_str().get(HEAD.len() + ID + ROLE.len() + 1..)?;
-    (!members.is_empty()).then(|| format!("{{{members}"))
-}
-
-fn lengthen(id: Stamp, rest: &str) -> Option<Message> {
-    let members = rest.strip_prefix('{')?;
-    match Record::decode(&format!("{HEAD}{id}{ROLE},{members}")) {
-        Ok(Record::Message(message)) if message.id == id => Some(message),
-        _ => None,
+        let Self { id, role, text, rest } = self;
+        let message = role.role().and_then(|role| Columns { id, role, text, rest }.message());
+        message.ok_or_else(|| corrupted("a stored message cannot be read").with("id", id))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use craftx_core::{ErrorKind, Sealed};
-    use serde_json::json;
+    use craftx_core::ErrorKind;
 
     fn id() -> Stamp {
         Stamp::mint(5, None, 9).unwrap()
-    }
-
-    #[test]
-    fn a_message_comes_back_as_it_went_in() {
-        let contents =
-            [Content::Absent, Content::Null, "".into(), "a\0\u{10ffff}\"}".into(), json!([{"n": 1.0}]).into()];
-        for content in contents {
-            for role in [Role::User, Role::System, Role::Tool, Role::new("User").unwrap()] {
-                let plain = Message::new(id(), role, content.clone());
-                let full = plain
-                    .clone()
-                    .with_parent(Stamp::MIN)
-                    .with_created_at("2026-01-02T03:04:05Z".parse().unwrap())
-                    .with_metadata("k\0", json!({"b": 1, "a": u64::MAX}));
-                let sealed = full.clone().with_sealed(Sealed::new(7, "digest", "envelope"));
-                for message in [plain, full, sealed] {
-                    assert_eq!(Body::of(&message).message().unwrap(), message);
-                }
-            }
-        }
-        let plain = Body::of(&Message::new(id(), Role::User, "hi"));
-        assert_eq!((plain.text.as_deref(), plain.rest), (Some("hi"), None));
     }
 
     #[test]

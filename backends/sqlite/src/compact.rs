@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
-use craftx_core::{Compact, Compacted, Stamp, Tenant};
+use craftx_core::{Compact, Compacted, Deadline, Stamp, Tenant};
 use rusqlite::{Connection, params};
 
-use crate::call::Deadline;
 use crate::error::Sql;
 use crate::row::Bytes;
 use crate::writer::immediately;

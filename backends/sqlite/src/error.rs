@@ -86,6 +86,11 @@ pub(crate) fn storage(error: rusqlite::Error) -> Error {
     Error::new(kind, message).with("sqlite_code", found.extended_code).because(error)
 }
 
+/// The error of a call on a store that is not open.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store is closed, or was never prepared")
+}
+
 /// Stored bytes that are not what this crate wrote.
 pub(crate) fn corrupted(message: &'static str) -> Error {
     Error::new(ErrorKind::Corrupted, message)

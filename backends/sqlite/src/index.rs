@@ -224,9 +224,8 @@ pub(crate) fn statistics(conn: &Connection) -> Sql<Vec<(i64, i64, i64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Deadline;
     use crate::{Durability, Sqlite, SqliteConfig};
-    use craftx_core::{Backend, Context, Prepare, Record, Role, SessionId, Stamp, Tenant, WriteOptions};
+    use craftx_core::{Backend, Context, Deadline, Prepare, Record, Role, SessionId, Stamp, Tenant, WriteOptions};
     use futures_executor::block_on;
     use std::path::Path;
     use std::sync::Arc;

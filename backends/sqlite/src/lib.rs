@@ -34,7 +34,6 @@
 mod apply;
 mod backend;
 mod body;
-mod call;
 mod changes;
 mod compact;
 mod config;

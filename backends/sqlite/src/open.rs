@@ -4,12 +4,11 @@ use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use craftx_core::{Durability, Error, ErrorKind, Prepare, Result};
+use craftx_core::{Deadline, Durability, Error, ErrorKind, Prepare, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
-use crate::call::Deadline;
 use crate::config::SqliteConfig;
 use crate::error::{Fault, Sql, storage};
 use crate::place::Place;

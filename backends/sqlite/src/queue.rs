@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use craftx_core::Result;
+use craftx_core::{Deadline, Result, Waited};
 use futures_channel::oneshot;
 
-use crate::call::{Deadline, Waited, answer, closed, late};
+use crate::error::closed;
 
 /// How many jobs wait at most.
 const MAX_JOBS: usize = 1_024;
@@ -67,8 +67,8 @@ impl<T> Queue<T> {
                 state.waiting.push(sender);
                 receiver
             };
-            if let Waited::Late = answer(room, deadline).await {
-                return Err(late());
+            if let Waited::Late = deadline.wait(room).await {
+                return Err(Deadline::error());
             }
         }
     }

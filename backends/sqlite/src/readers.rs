@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use craftx_core::{Error, ErrorKind, Result};
+use craftx_core::{Deadline, Error, ErrorKind, Result, Waited};
 use futures_channel::oneshot;
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::call::{Deadline, Waited, answer, late};
 use crate::error::Sql;
 use crate::open::patiently;
 use crate::queue::Queue;
@@ -81,10 +80,10 @@ impl Readers {
             }
         };
         self.queue.push(Box::new(job), 0, &deadline).await?;
-        match answer(receiver, &deadline).await {
+        match deadline.wait(receiver).await {
             Waited::Answer(result) => result,
-            Waited::Late => Err(late()),
-            Waited::Gone if deadline.has_passed() => Err(late()),
+            Waited::Late => Err(Deadline::error()),
+            Waited::Gone if deadline.has_passed() => Err(Deadline::error()),
             Waited::Gone => Err(Error::new(ErrorKind::Unexpected, "the thread that reads is gone")),
         }
     }
@@ -94,8 +93,8 @@ impl Readers {
         self.queue.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for (thread, ended) in threads {
-            if let Waited::Late = answer(ended, deadline).await {
-                return Err(late());
+            if let Waited::Late = deadline.wait(ended).await {
+                return Err(Deadline::error());
             }
             // The thread has nothing left to do, so this does not wait. One that panicked has ended as well.
             let _ = thread.join();

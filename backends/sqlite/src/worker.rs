@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use craftx_core::{Error, ErrorKind, Result, Written};
+use craftx_core::{Deadline, Error, ErrorKind, Result, Written};
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use crate::apply::{self, Position};
-use crate::call::late;
 use crate::error::{is_busy, is_failed_sync, storage};
 use crate::place::{Place, moved};
 use crate::queue::Queue;
@@ -190,7 +189,7 @@ impl Worker {
         }
         // What has begun in an earlier attempt was rolled back, so this is certain in either case.
         let locked = self.state.locked_out.load(Ordering::Acquire);
-        batch.answer(Err(if locked { locked_out() } else { late() }));
+        batch.answer(Err(if locked { locked_out() } else { Deadline::error() }));
         None
     }
 

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use craftx_core::{Context, Error, ErrorKind, Record, Result, SessionId, Tenant, WriteOptions, Written};
+use craftx_core::{
+    Context, Deadline, Error, ErrorKind, Record, Result, SessionId, Tenant, Ticket, Waited, WriteOptions, Written,
+};
 use futures_channel::oneshot;
 use rusqlite::Connection;
 
-use crate::call::{Deadline, Ticket, Waited, answer, late};
 use crate::error::{Fault, Sql, is_failed_sync};
 use crate::open::patiently;
 use crate::place::Place;
@@ -107,11 +108,11 @@ impl Writer {
         };
         let bytes = records.iter().map(weight).sum();
         self.queue.push(Job::Write(Box::new(batch)), bytes, &deadline).await?;
-        match answer(receiver, &deadline).await {
+        match deadline.wait(receiver).await {
             Waited::Answer(result) => result,
-            Waited::Late if !ticket.withdraw() => Err(late().maybe_applied()),
+            Waited::Late if !ticket.withdraw() => Err(Deadline::error().maybe_applied()),
             Waited::Late if self.state.locked_out.load(Ordering::Acquire) => Err(locked_out()),
-            Waited::Late => Err(late()),
+            Waited::Late => Err(Deadline::error()),
             Waited::Gone => Err(gone().maybe_applied()),
         }
     }
@@ -136,10 +137,10 @@ impl Writer {
             failed_sync
         };
         self.queue.push(Job::Task(Box::new(job)), 0, &deadline).await?;
-        match answer(receiver, &deadline).await {
+        match deadline.wait(receiver).await {
             Waited::Answer(result) => result,
-            Waited::Late if ticket.withdraw() => Err(late()),
-            Waited::Late => Err(late().maybe_applied()),
+            Waited::Late if ticket.withdraw() => Err(Deadline::error()),
+            Waited::Late => Err(Deadline::error().maybe_applied()),
             Waited::Gone => Err(gone().maybe_applied()),
         }
     }
@@ -149,8 +150,8 @@ impl Writer {
         self.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((thread, ended)) = thread else { return Ok(()) };
-        match answer(ended, deadline).await {
-            Waited::Late => Err(late()),
+        match deadline.wait(ended).await {
+            Waited::Late => Err(Deadline::error()),
             // The thread has nothing left to do, so this does not wait.
             _ => thread.join().map_err(|_| gone()),
         }
