@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use craftx_core::union::{Plan, Planned, SessionSet, check_expectation};
-use craftx_core::{Expect, Message, Record, SessionId, Source, Stamp, Tenant, WriteOptions, Written};
+use craftx_core::union::{Plan, Planned, SessionSet};
+use craftx_core::{Message, Record, SessionId, Stamp, Tenant, WriteOptions, Written};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::body::{self, Body};
@@ -65,20 +65,7 @@ pub(crate) fn prepare(
         Some(row) => touched(conn, row, records)?,
         None => SessionSet::new(),
     };
-    // The touched part does not know the version, so the expectation is looked at here. The order is that of
-    // `SessionSet::plan`: what is known is fine, then the expectation, then conflicts.
-    let anything = WriteOptions::fresh().expecting(Expect::Anything);
-    let anything = if options.source == Source::Replay { WriteOptions::replay() } else { anything };
-    let plan = match touched.plan(records, &anything) {
-        Ok(plan) => plan,
-        Err(conflict) => {
-            check_expectation(version, records, options.expect)?;
-            return Err(conflict.into());
-        }
-    };
-    if plan.written().known.unwrap_or(0) as usize != records.len() {
-        check_expectation(version, records, options.expect)?;
-    }
+    let plan = touched.plan_part(version, records, options)?;
     Ok(Prepared { plan, row })
 }
 

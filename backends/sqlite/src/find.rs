@@ -255,18 +255,10 @@ impl<'c> Finder<'c> {
 
     /// The score of the message at a place of [`Finder::around`] together with its neighbours.
     fn together(&self, around: &[Option<i64>], at: usize) -> f64 {
-        let mut counts = vec![0.0; self.phrases.len()];
-        let mut length = 0.0;
-        let near = |steps: usize| [at.checked_sub(steps), Some(at + steps)].into_iter().flatten();
-        let places = NEIGHBOURS.iter().zip(1..).flat_map(|(weight, steps)| near(steps).map(|place| (*weight, place)));
-        for (weight, place) in places.chain([(1.0, at)]) {
-            let Some(Some(seq)) = around.get(place).copied() else { continue };
-            for (sum, count) in counts.iter_mut().zip(self.counts(seq)) {
-                *sum += weight * count;
-            }
-            length += weight * self.lengths.get(&seq).copied().unwrap_or(0.0);
-        }
-        self.ranker.together(&counts, length)
+        self.ranker.together(|steps| {
+            let seq = around.get(at.checked_add_signed(steps)?).copied().flatten()?;
+            Some((self.counts(seq), self.lengths.get(&seq).copied().unwrap_or(0.0)))
+        })
     }
 
     /// How often a message has each phrase.

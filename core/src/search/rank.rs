@@ -31,9 +31,18 @@ impl Ranker {
         self.score(counts, length, self.average)
     }
 
-    /// The score of a message together with its neighbours: counts and lengths are sums weighted by [`NEIGHBOURS`].
-    pub fn together(&self, counts: &[f64], length: f64) -> f64 {
-        self.score(counts, length, self.average * (1.0 + 2.0 * NEIGHBOURS.iter().sum::<f64>()))
+    /// The score of a message together with its neighbours, each of which counts less with every step. `near` gives the
+    /// counts and the length of the message so many steps away in its session, 0 of itself; `None` where there is none.
+    pub fn together<C: AsRef<[f64]>>(&self, near: impl Fn(isize) -> Option<(C, f64)>) -> f64 {
+        let mut sums = vec![0.0; self.weights.len()];
+        let mut length = 0.0;
+        let steps = NEIGHBOURS.iter().zip(1..).flat_map(|(weight, steps)| [(*weight, steps), (*weight, -steps)]);
+        for (weight, steps) in steps.chain([(1.0, 0)]) {
+            let Some((counts, terms)) = near(steps) else { continue };
+            sums.iter_mut().zip(counts.as_ref()).for_each(|(sum, count)| *sum += weight * count);
+            length += weight * terms;
+        }
+        self.score(&sums, length, self.average * (1.0 + 2.0 * NEIGHBOURS.iter().sum::<f64>()))
     }
 
     /// The score of a message by itself if its length is not known.
@@ -68,7 +77,7 @@ mod tests {
     #[test]
     fn scores_are_finite_and_positive_whatever_the_statistics_say() {
         for (messages, terms, found) in [(0, 0, 0), (0, 0, 5), (1, 0, 1), (10, 5, 10), (u64::MAX, u64::MAX, 1)] {
-            let score = Ranker::new(messages, terms, &[found]).together(&[1.0], 0.0);
+            let score = Ranker::new(messages, terms, &[found]).together(|steps| (steps == 0).then_some(([1.0], 0.0)));
             assert!(score.is_finite() && score > 0.0, "{messages} {terms} {found}: {score}");
         }
     }

@@ -56,7 +56,8 @@ pub fn scan<'a>(sessions: &[Scanned<'a>], query: &SearchQuery) -> Vec<(f64, &'a 
             let reach = if wanted.is_lookup() { 0 } else { NEIGHBOURS.len() };
             let near = direct.iter().take(at + reach + 1).skip(at.saturating_sub(reach)).any(|direct| *direct);
             if near && asked_for(message, query) {
-                hits.push((ranker.together_at(counted, at), session.id, *message));
+                let near = |steps| counted.get(at.checked_add_signed(steps)?).map(|one| (&one.counts, one.length));
+                hits.push((ranker.together(near), session.id, *message));
             }
         }
     }
@@ -77,18 +78,4 @@ fn count(message: &Message, query: &Query) -> Counted {
         terms.windows(phrase.len()).filter(fits).count() as f64
     };
     Counted { counts: query.phrases().iter().map(count).collect(), length: terms.len() as f64 }
-}
-
-impl Ranker {
-    fn together_at(&self, all: &[Counted], at: usize) -> f64 {
-        let mut counts = vec![0.0; all.first().map_or(0, |one| one.counts.len())];
-        let mut length = 0.0;
-        let near = |steps: usize| [at.checked_sub(steps), at.checked_add(steps)].into_iter().flatten();
-        let places = NEIGHBOURS.iter().zip(1..).flat_map(|(weight, steps)| near(steps).map(|place| (*weight, place)));
-        for (weight, one) in places.chain([(1.0, at)]).filter_map(|(weight, place)| Some((weight, all.get(place)?))) {
-            counts.iter_mut().zip(&one.counts).for_each(|(sum, count)| *sum += weight * count);
-            length += weight * one.length;
-        }
-        self.together(&counts, length)
-    }
 }

@@ -56,6 +56,15 @@ impl<B> SessionSet<B> {
     /// # Errors
     /// [`ErrorKind::Conflict`] and [`ErrorKind::InvalidInput`] as told at [`Backend::write`](crate::Backend::write).
     pub fn plan(&self, records: &[Record], options: &WriteOptions) -> Result<Plan> {
+        self.plan_part(self.version, records, options)
+    }
+
+    /// As [`plan`](Self::plan), for a medium that reads only the part of a session which the records can meet, and so
+    /// knows its version from elsewhere.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_part(&self, version: Option<Stamp>, records: &[Record], options: &WriteOptions) -> Result<Plan> {
         let mut plan = Plan { store: Vec::with_capacity(records.len()), known: 0, dead: 0 };
         let mut conflict = None;
         let mut batch = SessionSet::<()>::new();
@@ -87,7 +96,7 @@ impl<B> SessionSet<B> {
         if plan.known as usize == records.len() {
             return Ok(plan);
         }
-        check_expectation(self.version, records, options.expect)?;
+        check_expectation(version, records, options.expect)?;
         match (conflict, options.source) {
             (Some(id), Source::Fresh) => Err(conflicting(id)),
             _ => Ok(plan),

@@ -90,6 +90,7 @@ fn combined(one: Capabilities, other: Capabilities, meet: fn(Support, Support) -
     all.shared = meet(one.shared, other.shared);
     all.durable = meet(one.durable, other.durable);
     all.mirrored_later = one.mirrored_later || other.mirrored_later;
+    all.acknowledgement = one.acknowledgement.zip(other.acknowledgement).map(|(one, other)| one.min(other));
     all.max_batch = [one.max_batch, other.max_batch].into_iter().flatten().min();
     all.max_record_bytes = [one.max_record_bytes, other.max_record_bytes].into_iter().flatten().min();
     all

@@ -1,0 +1,314 @@
+//! One connection: how it is made, what is known of the server at its other end, and how statements go over it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use craftx_core::{Error, ErrorKind, Tenant};
+use deadpool_postgres::ClientWrapper;
+use futures_util::future::{BoxFuture, join_all, try_join_all};
+use tokio_postgres::error::{DbError, Severity, SqlState};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, NoTls, Row, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::{Fault, Sql};
+use crate::seen::{self, Seen};
+use crate::value::Value;
+
+/// One of several things that are sent at once.
+#[derive(Clone, Debug)]
+pub(crate) enum Step<'a> {
+    /// Text that has no parameters, such as `COMMIT`.
+    Command(&'static str),
+    Query(Cow<'a, str>, Vec<Value<'a>>),
+}
+
+impl<'a> Step<'a> {
+    pub(crate) fn query(sql: impl Into<Cow<'a, str>>, values: impl Into<Vec<Value<'a>>>) -> Self {
+        Self::Query(sql.into(), values.into())
+    }
+}
+
+/// How a server is reached.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    pub(crate) config: tokio_postgres::Config,
+    pub(crate) tls: Option<MakeRustlsConnect>,
+    pub(crate) pooler: Option<bool>,
+    pub(crate) statement_timeout: Duration,
+}
+
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reach").field("tls", &self.tls.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    client: ClientWrapper,
+    /// Whether statements may be kept on the server under a name. Behind a pooler they may be another client's.
+    named: bool,
+    /// The timeline on which the server took writes when it was last looked at over this connection; 0 if it did not. A
+    /// server that takes writes does so as long as the connection lasts.
+    timeline: AtomicU32,
+    /// Whether the server said that a commit was not replicated as it should be.
+    unconfirmed: Arc<AtomicBool>,
+    /// Whether calls say for which tenant they are.
+    row_security: bool,
+}
+
+/// Whose rows statements may see, where the server keeps tenants apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum For<'a> {
+    Tenant(&'a Tenant),
+    /// All tenants: maintenance.
+    System,
+}
+
+/// Something that can be sent without asking the server first.
+enum Prepared<'a> {
+    Command(&'a str),
+    Named(&'a Statement, &'a [Value<'a>]),
+    Unnamed(&'a str, &'a [Value<'a>]),
+}
+
+/// Says for the rest of a transaction, and no longer, whose rows it may see.
+pub(crate) fn scope(whose: For<'_>) -> Step<'_> {
+    const SCOPE: &str = "SELECT set_config('craftx.tenant', $1, true), set_config('craftx.system', $2, true)";
+    let (tenant, system) = match whose {
+        For::Tenant(tenant) => (tenant.as_str(), "off"),
+        For::System => ("", "on"),
+    };
+    Step::query(SCOPE, [Value::Text(tenant), Value::Text(system)])
+}
+
+impl Conn {
+    /// Connects. Everything that a session has to be told is told in the first message, so that nothing has to be set
+    /// later that a pooler could give to somebody else.
+    pub(crate) async fn open(reach: &Reach) -> Sql<(Self, Seen)> {
+        let mark = fastrand::u64(..).to_string();
+        let mut config = reach.config.clone();
+        if reach.pooler != Some(true) {
+            let timeout = reach.statement_timeout.as_millis();
+            config.options(format!(
+                "-c statement_timeout={timeout} -c idle_in_transaction_session_timeout=60000 -c craftx.mark={mark}"
+            ));
+        }
+        let (client, unconfirmed) = match (connect(&config, reach).await, reach.pooler) {
+            // A pooler does not take options of sessions.
+            (Err(error), None) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
+                connect(&reach.config, reach).await
+            }
+            (connected, _) => connected,
+        }
+        .map_err(|error| unreachable(&error))?;
+        let seen = seen::ask(&client).await?;
+        // Only a server that got our first message itself knows the mark in it.
+        let named = match reach.pooler {
+            Some(pooler) => !pooler,
+            None => seen.mark.as_deref() == Some(mark.as_str()),
+        };
+        let timeline = AtomicU32::new(seen.writes_on());
+        Ok((Self { client, named, timeline, unconfirmed, row_security: false }, seen))
+    }
+
+    /// From now on calls say for which tenant they are.
+    pub(crate) fn with_row_security(mut self, on: bool) -> Self {
+        self.row_security = on;
+        self
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Asks the server again what it is.
+    pub(crate) async fn look(&self) -> Sql<Seen> {
+        let seen = seen::ask(&self.client).await?;
+        self.timeline.store(seen.writes_on(), Ordering::Relaxed);
+        Ok(seen)
+    }
+
+    /// The timeline on which the server takes writes; 0 if it did not when it was last looked at.
+    pub(crate) fn timeline(&self) -> u32 {
+        self.timeline.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server has said, since this was last asked, that a commit may not have been replicated: somebody
+    /// cancelled the wait for a standby. Such a commit is not acknowledged.
+    pub(crate) fn take_unconfirmed(&self) -> bool {
+        self.unconfirmed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Runs one statement, in the transaction that was begun, if any.
+    pub(crate) async fn query(&self, sql: &str, values: &[Value<'_>]) -> Sql<Vec<Row>> {
+        match self.prepared(sql, values).await? {
+            Some(statement) => self.run(&Prepared::Named(&statement, values)).await,
+            None => self.run(&Prepared::Unnamed(sql, values)).await,
+        }
+    }
+
+    /// Runs one statement as a transaction of its own, in one round trip.
+    pub(crate) async fn single(&self, whose: For<'_>, sql: &str, values: &[Value<'_>]) -> Sql<Vec<Row>> {
+        if !self.row_security {
+            return self.query(sql, values).await;
+        }
+        let mut answers = self.all(&self.as_transaction(whose, Step::query(sql, values))).await?;
+        answers.pop();
+        Ok(answers.pop().unwrap_or_default())
+    }
+
+    /// What runs one statement as a transaction of its own: the statement comes last but for what ends the transaction.
+    pub(crate) fn as_transaction<'a>(&self, whose: For<'a>, step: Step<'a>) -> Vec<Step<'a>> {
+        if !self.row_security {
+            return vec![step];
+        }
+        let mut steps = self.begin(whose, "BEGIN");
+        steps.extend([step, Step::Command("COMMIT")]);
+        steps
+    }
+
+    /// What begins a transaction, and says for as long as it takes, and no longer, whose rows it may see.
+    pub(crate) fn begin<'a>(&self, whose: For<'a>, how: &'static str) -> Vec<Step<'a>> {
+        let mut steps = vec![Step::Command(how)];
+        if self.row_security {
+            steps.push(scope(whose));
+        }
+        steps
+    }
+
+    /// Sends everything before the first answer is waited for, so that it takes one round trip. If something fails the rest
+    /// is answered all the same, and the first failure is returned.
+    pub(crate) async fn all(&self, steps: &[Step<'_>]) -> Sql<Vec<Vec<Row>>> {
+        // What the server has to be asked first would else be overtaken by what it knows already.
+        let statements = try_join_all(steps.iter().map(|step| async move {
+            match step {
+                Step::Command(_) => Ok(None),
+                Step::Query(sql, values) => self.prepared(sql, values).await,
+            }
+        }))
+        .await?;
+        let prepared = steps.iter().zip(&statements).map(|pair| match pair {
+            (Step::Command(text), _) => Prepared::Command(text),
+            (Step::Query(_, values), Some(statement)) => Prepared::Named(statement, values),
+            (Step::Query(sql, values), None) => Prepared::Unnamed(sql, values),
+        });
+        let prepared: Vec<_> = prepared.collect();
+        // All are sent in this order when they are polled for the first time.
+        join_all(prepared.iter().map(|step| self.run(step))).await.into_iter().collect()
+    }
+
+    async fn prepared(&self, sql: &str, values: &[Value<'_>]) -> Sql<Option<Statement>> {
+        if !self.named {
+            return Ok(None);
+        }
+        let types: Vec<Type> = values.iter().map(Value::ty).collect();
+        Ok(Some(self.client.prepare_typed_cached(sql, &types).await?))
+    }
+
+    async fn run(&self, prepared: &Prepared<'_>) -> Sql<Vec<Row>> {
+        Ok(match prepared {
+            // What need not be done.
+            Prepared::Command("") => Vec::new(),
+            Prepared::Command(text) => {
+                self.client.batch_execute(text).await?;
+                Vec::new()
+            }
+            Prepared::Named(statement, values) => {
+                let values: Vec<_> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+                self.client.query(*statement, &values).await?
+            }
+            Prepared::Unnamed(sql, values) => {
+                let values: Vec<_> = values.iter().map(|value| (value as &(dyn ToSql + Sync), value.ty())).collect();
+                self.client.query_typed(sql, &values).await?
+            }
+        })
+    }
+
+    /// Runs text that has no parameters.
+    pub(crate) async fn command(&self, sql: &str) -> Sql<()> {
+        Ok(self.client.batch_execute(sql).await?)
+    }
+
+    /// Has the server keep a statement, so that its first call does not pay for it.
+    pub(crate) async fn keep(&self, sql: &str, types: &[Type]) -> Sql<()> {
+        if self.named {
+            self.client.prepare_typed_cached(sql, types).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Connects, and has a task drive the connection until it ends.
+async fn connect(
+    config: &tokio_postgres::Config,
+    reach: &Reach,
+) -> Result<(ClientWrapper, Arc<AtomicBool>), tokio_postgres::Error> {
+    let unconfirmed = Arc::new(AtomicBool::new(false));
+    let (client, task) = match &reach.tls {
+        Some(tls) => {
+            let (client, connection) = config.connect(tls.clone()).await?;
+            (client, drive(connection, Arc::clone(&unconfirmed)))
+        }
+        None => {
+            let (client, connection) = config.connect(NoTls).await?;
+            (client, drive(connection, Arc::clone(&unconfirmed)))
+        }
+    };
+    Ok((ClientWrapper::new(client, tokio::spawn(task)), unconfirmed))
+}
+
+fn drive<S, T>(mut connection: tokio_postgres::Connection<S, T>, unconfirmed: Arc<AtomicBool>) -> BoxFuture<'static, ()>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(async move {
+        while let Some(Ok(message)) = poll_fn(|task| connection.poll_message(task)).await {
+            if let AsyncMessage::Notice(notice) = message
+                && tells_of_no_replication(&notice)
+            {
+                unconfirmed.store(true, Ordering::Relaxed);
+            }
+        }
+    })
+}
+
+/// Whether a notice says that a transaction was committed without waiting for a standby as it should have. Such a warning
+/// has no code of its own and its words depend on the server's language, so any plain warning counts: at worst a write is
+/// made sure of once more.
+fn tells_of_no_replication(notice: &DbError) -> bool {
+    notice.parsed_severity() == Some(Severity::Warning)
+        && [SqlState::WARNING, SqlState::ADMIN_SHUTDOWN].contains(notice.code())
+}
+
+/// The fault of a server that could not be connected to.
+fn unreachable(error: &tokio_postgres::Error) -> Fault {
+    if let Some(told) = error.as_db_error() {
+        return Fault::from(told);
+    }
+    let source = std::error::Error::source(error);
+    Fault::Lost(match source.and_then(|source| source.downcast_ref::<std::io::Error>()) {
+        // Certificates that cannot be verified are told as an I/O error too.
+        Some(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            let message = "the server cannot be verified: no one who is trusted vouches for this name";
+            Error::new(ErrorKind::Unavailable, message).because(io.to_string())
+        }
+        Some(io) => Error::new(ErrorKind::Unavailable, "the server cannot be reached").with("cause", io.kind()),
+        None if reach_needs_tls(error) => {
+            Error::new(ErrorKind::Unavailable, "the server speaks no TLS; without it, only `sslmode=disable` connects")
+        }
+        None => Error::new(ErrorKind::Unavailable, "no connection to the server could be made"),
+    })
+}
+
+/// The client has no other sign of it.
+fn reach_needs_tls(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.to_string() == "server does not support TLS")
+}

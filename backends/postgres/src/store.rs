@@ -1,0 +1,495 @@
+//! An open store: where calls run, and what happens when a server goes away meanwhile.
+//!
+//! Calls run as tasks on a runtime of the store's own, and whoever called waits for the answer. So a future that is dropped
+//! leaves no transaction half-way and no reply unread: the task goes on to its end. A task that has not sent anything yet is
+//! taken back with the future.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use craftx_core::{
+    Context, Deadline, Error, ErrorKind, Freshness, Result, Tenant, Ticket, Token, Uuid, Waited, async_trait,
+};
+use futures_channel::oneshot;
+use futures_util::future::join;
+use tokio::runtime::Runtime;
+use tokio::sync::RwLock;
+use tokio_postgres::Row;
+
+use crate::cluster::Cluster;
+use crate::conn::{Conn, For};
+use crate::error::{Fault, Sql, closed, late};
+use crate::node::{Node, Pooled};
+use crate::schema::About;
+use crate::statements::{POSITION, Statements};
+use crate::token::Place;
+use crate::value::Value;
+
+/// How long to wait before something is tried again: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// How many numbers of tenants are remembered.
+const TENANTS: usize = 10_000;
+
+/// An open store.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) sql: Arc<Statements>,
+    pub(crate) id: Uuid,
+    search: AtomicBool,
+    /// The farthest position that this handle has written or read.
+    seen: AtomicU64,
+    tenants: Mutex<HashMap<Tenant, i32>>,
+    /// Held by every call, so that closing can wait for them.
+    inside: Arc<RwLock<()>>,
+    runtime: OwnRuntime,
+}
+
+/// A runtime that can be dropped anywhere.
+#[derive(Debug)]
+pub(crate) struct OwnRuntime(Option<Runtime>);
+
+impl OwnRuntime {
+    pub(crate) fn start() -> Result<Self> {
+        let built = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("craftx-postgres")
+            .enable_io()
+            .enable_time()
+            .build();
+        built.map(|runtime| Self(Some(runtime))).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "the threads of the store cannot be started").because(error)
+        })
+    }
+
+    pub(crate) fn handle(&self) -> Option<&tokio::runtime::Handle> {
+        self.0.as_ref().map(Runtime::handle)
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        // Waiting for its threads would block, which may not be done everywhere.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Something that is read, in one snapshot.
+#[async_trait]
+pub(crate) trait Reading: Send + Sync + 'static {
+    type Answer: Send + 'static;
+
+    /// Reads it. Also says how far the server was, if the statement told.
+    async fn read(&self, store: &Store, conn: &Conn) -> Sql<(Self::Answer, Option<u64>)>;
+}
+
+/// Something that is written, as one transaction.
+#[async_trait]
+pub(crate) trait Writing: Send + Sync + 'static {
+    type Answer: Send + 'static;
+
+    /// Writes it, and says how far the server was afterwards if there are replicas.
+    async fn write(&self, store: &Store, conn: &Conn) -> Sql<(Self::Answer, Option<u64>)>;
+}
+
+/// Takes a task back that has not begun, when the future that waits for it is dropped.
+struct TakesBack(Arc<Ticket>);
+
+impl Drop for TakesBack {
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
+}
+
+impl Store {
+    pub(crate) fn new(runtime: OwnRuntime, cluster: Arc<Cluster>, sql: Arc<Statements>, about: About) -> Self {
+        Self {
+            cluster,
+            sql,
+            id: about.uuid,
+            search: AtomicBool::new(about.search),
+            seen: AtomicU64::new(0),
+            tenants: Mutex::default(),
+            inside: Arc::default(),
+            runtime,
+        }
+    }
+
+    /// Whether the store keeps an index for searching, as far as this process knows.
+    pub(crate) fn searchable(&self) -> bool {
+        self.search.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn now_searchable(&self, search: bool) {
+        self.search.store(search, Ordering::Relaxed);
+    }
+
+    /// Whether there is more than one server, so that reads can be behind writes.
+    pub(crate) fn is_replicated(&self) -> bool {
+        self.cluster.nodes.len() > 1
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, HashMap<Tenant, i32>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a tenant, as it was last seen. Whoever uses it has to check that it is still so: the store may have
+    /// been made anew.
+    pub(crate) fn known_tid(&self, tenant: &Tenant) -> Option<i32> {
+        self.tenants().get(tenant).copied()
+    }
+
+    pub(crate) fn learn_tid(&self, tenant: &Tenant, tid: Option<i32>) {
+        let mut tenants = self.tenants();
+        if tenants.len() >= TENANTS {
+            tenants.clear();
+        }
+        match tid {
+            Some(tid) => tenants.insert(tenant.clone(), tid),
+            None => tenants.remove(tenant),
+        };
+    }
+
+    /// Runs something on the store's own runtime, and waits for it until the deadline.
+    async fn on_runtime<T: Send + 'static, F>(
+        self: &Arc<Self>,
+        cx: &Context,
+        job: impl FnOnce(Arc<Self>, Deadline, Arc<Ticket>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let (deadline, ticket) = (Deadline::of(cx), Arc::new(Ticket::default()));
+        let job = job(Arc::clone(self), deadline.clone(), Arc::clone(&ticket));
+        let inside = Arc::clone(&self.inside).try_read_owned().map_err(|_| closed())?;
+        let (reply, answer) = oneshot::channel();
+        self.runtime.handle().ok_or_else(closed)?.spawn(async move {
+            let _inside = inside;
+            // Nobody may be waiting any more.
+            let _ = reply.send(job.await);
+        });
+        let takes_back = TakesBack(ticket);
+        match deadline.wait(answer).await {
+            Waited::Answer(answer) => answer,
+            Waited::Late => {
+                // That there is no server says more than that time is up.
+                let error = self.cluster.primary().err().unwrap_or_else(Deadline::error);
+                Err(if takes_back.0.withdraw() { error } else { error.maybe_applied() })
+            }
+            Waited::Gone => Err(closed().maybe_applied()),
+        }
+    }
+
+    /// Reads something from a server that has what the caller must see.
+    pub(crate) async fn read<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
+        let needs = self.needs(cx);
+        self.on_runtime(cx, move |store, deadline, ticket| async move {
+            store.read_somewhere(&reading, needs, &deadline, &ticket).await
+        })
+        .await
+    }
+
+    /// Reads something from the server that takes writes.
+    pub(crate) async fn read_primary<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
+        self.on_runtime(cx, move |store, deadline, ticket| async move {
+            store.read_somewhere(&reading, Needs::Primary, &deadline, &ticket).await
+        })
+        .await
+    }
+
+    /// Reads something that may take long, over a connection of its own to the server that takes writes.
+    pub(crate) async fn read_apart<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
+        self.on_runtime(cx, move |store, deadline, ticket| async move {
+            let node = store.cluster.find_primary(&deadline).await?;
+            let conn = store.cluster.apart(node).await?;
+            if !ticket.begin() {
+                return Err(Deadline::error());
+            }
+            match until(&deadline, reading.read(&store, &conn)).await {
+                Some(answer) => Ok(answer?.0),
+                None => Err(Deadline::error()),
+            }
+        })
+        .await
+    }
+
+    /// Writes something, on whichever server takes writes, again and again until the deadline: what was written already
+    /// is known then.
+    pub(crate) async fn write<W: Writing>(
+        self: &Arc<Self>,
+        cx: &Context,
+        writing: W,
+    ) -> Result<(W::Answer, Option<Token>)> {
+        self.on_runtime(cx, move |store, deadline, ticket| async move {
+            store.write_until(&writing, &deadline, &ticket).await
+        })
+        .await
+    }
+
+    fn needs(&self, cx: &Context) -> Needs {
+        if cx.freshness == Freshness::Eventual {
+            return Needs::Nothing;
+        }
+        let seen = self.seen.load(Ordering::Relaxed);
+        match cx.token.as_ref().map(Place::read) {
+            None => Needs::Position(seen),
+            Some(Some(place)) if self.cluster.is(place.system) => {
+                // Whoever gave the token has seen this timeline.
+                self.cluster.hear_of(place.timeline);
+                Needs::Position(seen.max(place.position))
+            }
+            // A token of another store says nothing here; who takes writes has everything.
+            Some(_) => Needs::Primary,
+        }
+    }
+
+    async fn read_somewhere<R: Reading>(
+        &self,
+        reading: &R,
+        needs: Needs,
+        deadline: &Deadline,
+        ticket: &Ticket,
+    ) -> Result<R::Answer> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Some(node) = self.replica_for(needs)
+                && let Some(answer) = self.read_replica(node, reading, needs, deadline, ticket).await
+            {
+                return answer;
+            }
+            let fault = match self.read_primary_once(reading, deadline, ticket).await {
+                Ok(answer) => return Ok(answer),
+                Err(Fault::Refused(error)) => return Err(error),
+                Err(fault) => fault,
+            };
+            if deadline.has_passed() {
+                return Err(fault.into_error());
+            }
+            rest(&mut pause, deadline).await;
+        }
+    }
+
+    fn replica_for(&self, needs: Needs) -> Option<&Node> {
+        match needs {
+            Needs::Primary => None,
+            Needs::Nothing => self.cluster.replica(0, true),
+            Needs::Position(position) => self.cluster.replica(position, false),
+        }
+    }
+
+    /// Reads from a replica; `None` if it lacks what is needed, or fails.
+    async fn read_replica<R: Reading>(
+        &self,
+        node: &Node,
+        reading: &R,
+        needs: Needs,
+        deadline: &Deadline,
+        ticket: &Ticket,
+    ) -> Option<Result<R::Answer>> {
+        let conn = node.connection(deadline).await.ok()?;
+        if !ticket.begin() {
+            return Some(Err(Deadline::error()));
+        }
+        // How far it is, is sent first and so read before what is read: what follows has at least that.
+        let both = join(position(&conn), reading.read(self, &conn));
+        let Some((before, read)) = until(deadline, both).await else {
+            drop(Pooled::take(conn));
+            return Some(Err(Deadline::error()));
+        };
+        match (before, needs) {
+            (Ok(before), Needs::Position(needed)) if before < needed => {
+                node.lacks(needed);
+                return None;
+            }
+            (Err(_), _) => {
+                drop(Pooled::take(conn));
+                return None;
+            }
+            _ => {}
+        }
+        match read {
+            Ok((answer, position)) => {
+                self.saw(&conn, position).await.ok()?;
+                Some(Ok(answer))
+            }
+            Err(Fault::Refused(error)) => Some(Err(error)),
+            // The server that takes writes is asked then.
+            Err(fault) => {
+                give_back(conn, &fault);
+                None
+            }
+        }
+    }
+
+    async fn read_primary_once<R: Reading>(&self, reading: &R, deadline: &Deadline, ticket: &Ticket) -> Sql<R::Answer> {
+        let conn = self.cluster.for_writing(deadline).await?;
+        if !ticket.begin() {
+            return Err(late());
+        }
+        match until(deadline, reading.read(self, &conn)).await {
+            Some(Ok((answer, position))) => {
+                self.saw(&conn, position).await?;
+                Ok(answer)
+            }
+            Some(Err(fault)) => {
+                self.suspect(&fault);
+                give_back(conn, &fault);
+                Err(fault)
+            }
+            None => {
+                drop(Pooled::take(conn));
+                Err(Fault::Refused(Deadline::error()))
+            }
+        }
+    }
+
+    /// Remembers how far the server was after something was read, so that nothing older is read next.
+    async fn saw(&self, conn: &Conn, told: Option<u64>) -> Sql<()> {
+        if self.is_replicated() {
+            let position = match told {
+                Some(position) => position,
+                None => position(conn).await?,
+            };
+            self.seen.fetch_max(position, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn write_until<W: Writing>(
+        &self,
+        writing: &W,
+        deadline: &Deadline,
+        ticket: &Ticket,
+    ) -> Result<(W::Answer, Option<Token>)> {
+        let mut pause = FIRST_PAUSE;
+        // Whether something was sent of which nobody knows what became.
+        let mut unknown = false;
+        loop {
+            let mut sent = false;
+            let fault = match self.write_once(writing, deadline, ticket, &mut sent).await {
+                Ok(written) => return Ok(written),
+                Err(fault) => fault,
+            };
+            unknown |= sent && matches!(fault, Fault::Lost(_));
+            let again = !matches!(fault, Fault::Refused(_)) && !deadline.has_passed();
+            if !again {
+                let error = fault.into_error();
+                return Err(if unknown { error.maybe_applied() } else { error });
+            }
+            rest(&mut pause, deadline).await;
+        }
+    }
+
+    async fn write_once<W: Writing>(
+        &self,
+        writing: &W,
+        deadline: &Deadline,
+        ticket: &Ticket,
+        sent: &mut bool,
+    ) -> Sql<(W::Answer, Option<Token>)> {
+        let conn = self.cluster.for_writing(deadline).await?;
+        if !ticket.begin() {
+            return Err(Fault::Refused(Deadline::error()));
+        }
+        *sent = true;
+        let Some(written) = until(deadline, writing.write(self, &conn)).await else {
+            // Nothing is cancelled: a commit that waits for its standby would be shown to others without it.
+            drop(Pooled::take(conn));
+            return Err(late());
+        };
+        let fault = match written {
+            Ok(_) if conn.take_unconfirmed() => {
+                Fault::Lost(Error::new(ErrorKind::Unavailable, "no standby has confirmed the write"))
+            }
+            Ok((answer, position)) => {
+                let token = position.and_then(|position| self.wrote(&conn, position));
+                return Ok((answer, token));
+            }
+            Err(fault) => fault,
+        };
+        self.suspect(&fault);
+        give_back(conn, &fault);
+        Err(fault)
+    }
+
+    fn wrote(&self, conn: &Conn, position: u64) -> Option<Token> {
+        self.seen.fetch_max(position, Ordering::Relaxed);
+        let system = self.cluster.system()?;
+        Some(Place { system, timeline: conn.timeline(), position }.token())
+    }
+
+    /// Has the servers looked at if the one that takes writes may be another one now.
+    fn suspect(&self, fault: &Fault) {
+        if matches!(fault, Fault::Lost(_) | Fault::NotPrimary(_)) {
+            self.cluster.nodes.iter().for_each(|node| node.ask.notify_one());
+        }
+    }
+
+    /// Waits until nobody is inside, then lets go of everything.
+    pub(crate) async fn close(&self, cx: &Context) -> Result<()> {
+        let deadline = Deadline::of(cx);
+        let inside = Arc::clone(&self.inside);
+        let empty = async move { Ok::<_, ()>(inside.write_owned().await) };
+        let closed = match deadline.wait(empty).await {
+            Waited::Answer(_) => Ok(()),
+            Waited::Late | Waited::Gone => Err(Deadline::error()),
+        };
+        self.cluster.close();
+        closed
+    }
+}
+
+/// What a reader must have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needs {
+    Nothing,
+    Position(u64),
+    Primary,
+}
+
+/// How far in the log the server is.
+async fn position(conn: &Conn) -> Sql<u64> {
+    position_in(&conn.query(POSITION, &[]).await?)
+}
+
+/// Reads what [`POSITION`] answers.
+pub(crate) fn position_in(rows: &[Row]) -> Sql<u64> {
+    let position: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
+    Ok(position.cast_unsigned())
+}
+
+/// The number of a tenant; `None` if nothing was ever written for it.
+pub(crate) async fn find_tid(store: &Store, conn: &Conn, tenant: &Tenant) -> Sql<Option<i32>> {
+    let sql = store.sql.with_schema("SELECT tid FROM @.tenants WHERE name = $1");
+    let rows = conn.single(For::Tenant(tenant), &sql, &[Value::Text(tenant.as_str())]).await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Waits for something until the deadline.
+async fn until<T>(deadline: &Deadline, future: impl Future<Output = T>) -> Option<T> {
+    let answer = async { Ok::<_, ()>(future.await) };
+    match deadline.wait(answer).await {
+        Waited::Answer(answer) => Some(answer),
+        Waited::Late | Waited::Gone => None,
+    }
+}
+
+/// Lets go of a connection after a fault: for ever, unless the server itself has said what is wrong.
+fn give_back(conn: Pooled, fault: &Fault) {
+    if matches!(fault, Fault::Lost(_) | Fault::NotPrimary(_)) {
+        drop(Pooled::take(conn));
+    }
+}
+
+async fn rest(pause: &mut Duration, deadline: &Deadline) {
+    // Not all at the same time.
+    let time = pause.mul_f64(0.5 + fastrand::f64() / 2.0).min(deadline.remaining());
+    tokio::time::sleep(time).await;
+    *pause = (*pause * 2).min(LONGEST_PAUSE);
+}
