@@ -25,7 +25,8 @@ pub(super) fn pgbouncer() -> Option<PathBuf> {
 /// # Panics
 /// If they cannot, and with `CRAFTX_TEST_REQUIRE=all` nothing may be missing.
 pub fn postgres_is_there(what_for: &str) -> bool {
-    there(POSTGRES.is_some(), what_for, "PostgreSQL", "postgresql")
+    let advice = "PostgreSQL: `apt-get install postgresql`, or `docker compose up` for tests that can do with a URL";
+    there(POSTGRES.is_some(), what_for, advice)
 }
 
 /// As [`postgres_is_there`], for PgBouncer.
@@ -33,17 +34,16 @@ pub fn postgres_is_there(what_for: &str) -> bool {
 /// # Panics
 /// As [`postgres_is_there`].
 pub fn pgbouncer_is_there(what_for: &str) -> bool {
-    there(pgbouncer().is_some(), what_for, "PgBouncer", "pgbouncer")
+    there(pgbouncer().is_some(), what_for, "PgBouncer: `apt-get install pgbouncer`")
 }
 
-fn there(is: bool, what_for: &str, what: &str, package: &str) -> bool {
+fn there(is: bool, what_for: &str, advice: &str) -> bool {
     if is {
         return true;
     }
-    let advice = format!("{what_for} needs {what}: `apt-get install {package}`");
     let must = std::env::var("CRAFTX_TEST_REQUIRE").as_deref() == Ok("all");
-    assert!(!must, "{advice}");
-    eprintln!("skipped: {advice}");
+    assert!(!must, "{what_for} needs {advice}");
+    eprintln!("skipped: {what_for} needs {advice}");
     false
 }
 
