@@ -2,3 +2,5 @@
 
 pub mod faults;
 pub mod fuzz;
+#[cfg(unix)]
+pub mod servers;

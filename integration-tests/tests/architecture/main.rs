@@ -4,6 +4,7 @@
 
 mod arrows;
 mod compat;
+mod compose;
 mod deny;
 mod docs;
 mod locked;
