@@ -18,11 +18,11 @@ macro_rules! gone {
             "WITH gone AS (DELETE FROM @.messages m ",
             $condition,
             " RETURNING m.variant, m.terms)
-             UPDATE @.sessions SET messages = messages - n.messages, indexed = indexed - n.indexed, terms = sessions.terms - n.terms
+             UPDATE @.sessions s SET messages = s.messages - n.messages, indexed = s.indexed - n.indexed, terms = s.terms - n.terms
                FROM (SELECT count(*) FILTER (WHERE variant = 0) AS messages,
                             count(*) FILTER (WHERE cardinality(terms) > 0) AS indexed,
                             coalesce(sum(cardinality(terms)), 0) AS terms FROM gone) n
-              WHERE tid = $1 AND sid = $2"
+              WHERE s.tid = $1 AND s.sid = $2"
         )
     };
 }

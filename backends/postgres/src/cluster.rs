@@ -308,7 +308,8 @@ impl Cluster {
     pub(crate) fn replica(&self, needed: u64, anyhow: bool) -> Option<&Node> {
         let near = |node: &&Node| {
             let known = node.known();
-            self.role(&known) == Role::Replica && (anyhow || known.lag.is_some_and(|lag| lag <= self.max_lag))
+            self.role(&known) == Role::Replica
+                && (anyhow || known.lag.is_some_and(|lag| lag <= self.max_lag && !self.max_lag.is_zero()))
         };
         let fit: Vec<&Node> = self.nodes.iter().filter(near).filter(|node| anyhow || node.may_have(needed)).collect();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);

@@ -62,7 +62,8 @@ pub struct PostgresConfig {
     /// Allows a connection without encryption to another machine. Default: `false`.
     #[serde(default)]
     pub allow_plaintext: bool,
-    /// A replica that is further behind than so many milliseconds is not read from. Default: 10,000.
+    /// A replica that is further behind than so many milliseconds is not read from; with 0, none is. Default:
+    /// 10,000.
     #[serde(default = "default_max_lag_ms")]
     pub max_lag_ms: u64,
     /// How many milliseconds connecting to a server may take. Default: 3,000; at least 1.

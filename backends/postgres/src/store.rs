@@ -108,13 +108,15 @@ impl Drop for TakesBack {
 }
 
 impl Store {
+    /// A store on a cluster that was looked at since it was being opened: so it has what was acknowledged before.
     pub(crate) fn new(runtime: OwnRuntime, cluster: Arc<Cluster>, sql: Arc<Statements>, about: About) -> Self {
+        let position = cluster.primary().ok().and_then(|node| node.known().there().map(|seen| seen.position));
         Self {
             cluster,
             sql,
             id: about.uuid,
             search: AtomicBool::new(about.search),
-            seen: AtomicU64::new(0),
+            seen: AtomicU64::new(position.unwrap_or(0)),
             tenants: Mutex::default(),
             inside: Arc::default(),
             runtime,

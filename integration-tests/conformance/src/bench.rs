@@ -159,6 +159,14 @@ impl Place {
         self
     }
 
+    /// The same place for whoever was told of a write. Where reads may be behind the writes of others, this is how one handle
+    /// is told what another one has written.
+    pub(crate) fn told_of(&self, written: &Written) -> Self {
+        let mut told = self.clone();
+        told.cx = told.cx.with_token(written.token.clone());
+        told
+    }
+
     pub(crate) async fn try_write(&self, records: &[Record], options: &WriteOptions) -> Result<Written, Error> {
         self.store.write(&self.cx, &self.session, records, options).await
     }

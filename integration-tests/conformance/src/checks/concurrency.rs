@@ -22,7 +22,7 @@ checks! { "concurrency":
     compaction_disturbs_nobody [] => "compacting while others write and read loses and shows nothing that it should not";
     exactly_one_compare_and_append_wins [Can("compare_and_append")] => "of tasks that expect the same version exactly one wins";
     compare_and_append_is_linearizable [Can("compare_and_append")] => "one order of all writes and reads explains every answer";
-    two_handles_see_each_other [Reopen, Can("shared")] => "two handles to one store read each other's writes at once";
+    two_handles_see_each_other [Reopen, Can("shared")] => "two handles to one store read each other's writes at once, by the token of the write where it has one";
     two_handles_lose_nothing [Reopen, Can("shared")] => "two handles that write at the same time lose nothing, and deletions hold for both";
     two_handles_have_one_winner [Reopen, Can("shared"), Can("compare_and_append")] => "compare-and-append is linearizable across handles";
 }
@@ -321,7 +321,7 @@ async fn two_handles_see_each_other(bench: Bench) -> Verdict {
     for n in 1..=bench.rounds {
         let [one, other] = &places;
         let (writer, reader) = if n % 2 == 0 { (one, other) } else { (other, one) };
-        writer.write(&[text(n, n.to_string())]).await?;
+        let reader = reader.told_of(&writer.write(&[text(n, n.to_string())]).await?);
         wanted.push(n.to_string());
         ensure_eq!(reader.texts().await?, wanted, "what the other handle reads after write {n}");
         ensure_eq!(reader.existing().await?.version, at(n), "the version that the other handle tells");
@@ -336,11 +336,18 @@ async fn two_handles_lose_nothing(bench: Bench) -> Verdict {
         appends(place, writer, bench.rounds)
     });
     all(writers).await?;
-    everything_is_there(&one, TASKS, bench.rounds).await?;
-    everything_is_there(&other, TASKS, bench.rounds).await?;
-    one.write(&[text(900_000, "dead"), deleted(900_001, 1_000_000)]).await?;
-    other.write(&[deleted(900_000, 1_000_001), text(900_001, "dead")]).await?;
-    for place in [&one, &other] {
+    // What is written last by each tells the other one of all before.
+    let elsewhere = |mut place: Place| {
+        place.session = bench.place("elsewhere")?.session;
+        Ok::<_, Stop>(place)
+    };
+    let last = elsewhere(other.clone())?.write(&[text(1, "the other one")]).await?;
+    everything_is_there(&one.told_of(&last), TASKS, bench.rounds).await?;
+    let last = elsewhere(one.clone())?.write(&[text(2, "the one")]).await?;
+    everything_is_there(&other.told_of(&last), TASKS, bench.rounds).await?;
+    let first = one.write(&[text(900_000, "dead"), deleted(900_001, 1_000_000)]).await?;
+    let second = other.write(&[deleted(900_000, 1_000_001), text(900_001, "dead")]).await?;
+    for place in [one.told_of(&second), other.told_of(&first)] {
         ensure!(
             !place.texts().await?.contains(&"dead".to_owned()),
             "a deletion by one handle does not hold for the other"
