@@ -228,6 +228,7 @@ impl Store {
         cx: &Context,
         writing: W,
     ) -> Result<(W::Answer, Option<Token>)> {
+        self.heed(cx);
         self.on_runtime(cx, move |store, deadline, ticket| async move {
             store.write_until(&writing, &deadline, &ticket).await
         })
@@ -236,19 +237,24 @@ impl Store {
 
     fn needs(&self, cx: &Context) -> Needs {
         if cx.freshness == Freshness::Eventual {
+            self.heed(cx);
             return Needs::Nothing;
         }
         let seen = self.seen.load(Ordering::Relaxed);
-        match cx.token.as_ref().map(Place::read) {
-            None => Needs::Position(seen),
-            Some(Some(place)) if self.cluster.is(place.system) => {
-                // Whoever gave the token has seen this timeline.
-                self.cluster.hear_of(place.timeline);
-                Needs::Position(seen.max(place.position))
-            }
+        match (&cx.token, self.heed(cx)) {
+            (None, _) => Needs::Position(seen),
+            (Some(_), Some(place)) => Needs::Position(seen.max(place.position)),
             // A token of another store says nothing here; who takes writes has everything.
-            Some(_) => Needs::Primary,
+            (Some(_), None) => Needs::Primary,
         }
+    }
+
+    /// The place that the token of a call names, if it is one of this cluster. Whoever gave it has seen its timeline: a
+    /// server that takes writes on an older one was replaced.
+    fn heed(&self, cx: &Context) -> Option<Place> {
+        let place = cx.token.as_ref().and_then(Place::read).filter(|place| self.cluster.is(place.system))?;
+        self.cluster.hear_of(place.timeline);
+        Some(place)
     }
 
     async fn read_somewhere<R: Reading>(

@@ -1,6 +1,14 @@
-//! PostgreSQL: real servers, started by the tests themselves.
+//! PostgreSQL: real servers, started by the tests themselves, which also kill, freeze and promote them.
+//!
+//! Short by default; `CRAFTX_FAULTS=long` does as much as `docs/reliability.md` tells. What is random prints its seed;
+//! `CRAFTX_FAULTS_SEED` repeats it.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod conformance;
+mod failover;
+#[path = "../faults/size.rs"]
+mod size;
+mod split_brain;
 mod support;
+mod unconfirmed;
