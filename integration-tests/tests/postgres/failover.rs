@@ -78,10 +78,13 @@ fn fail_over(servers: &mut Servers, writers: &Writers, rounds: u64, lagging: boo
         eventually("all write", || writers.all_go_on(began));
         thread::sleep(Duration::from_millis(200));
         let replicas = [(primary + 1) % 3, (primary + 2) % 3];
-        replicas.iter().for_each(|node| servers.freeze(*node, lagging));
-        thread::sleep(Duration::from_millis(if lagging { 100 } else { 0 }));
+        if lagging {
+            // For a moment nothing leaves the primary.
+            let senders = servers.sql(primary, "SELECT pid FROM pg_stat_replication").unwrap();
+            senders.lines().for_each(|pid| Servers::freeze_process(pid.parse().unwrap(), true));
+            thread::sleep(Duration::from_millis(100));
+        }
         servers.kill9(primary);
-        replicas.iter().for_each(|node| servers.freeze(*node, false));
         let [next, other] = ahead(servers, replicas);
         let promoting = Instant::now();
         servers.promote(next);

@@ -59,9 +59,9 @@ fn a_primary_that_was_replaced_and_comes_back_gets_no_write() {
         write_one(&lived, number).unwrap();
     }
 
-    // The old one answers at once, its successor takes a while.
+    // The old one answers at once, its successor takes a while, and no other one tells.
     let slow = Proxy::new(servers.port(1));
-    let url = url_of_ports(&[servers.port(0), slow.port(), servers.port(2)]);
+    let url = url_of_ports(&[servers.port(0), slow.port()]);
     for number in 0..FRESH {
         slow.set(if number % 2 == 0 { Fault::Delay(Duration::from_millis(150)) } else { Fault::None });
         let fresh = open(config(&url, &schema));
@@ -70,6 +70,11 @@ fn a_primary_that_was_replaced_and_comes_back_gets_no_write() {
         let old = node_on(&fresh, servers.port(0));
         assert!(old.role == "outdated" && old.problem.is_some(), "{old:?}");
         block_on(fresh.close(&cx())).unwrap();
+        // Nor does it get a store.
+        let (other, is_there) = (fresh_schema(), "SELECT count(*) FROM pg_namespace WHERE nspname");
+        block_on(open(config(&url, &other)).close(&cx())).unwrap();
+        let made = [0, 1].map(|node| servers.sql(node, &format!("{is_there} = '{other}'")).unwrap());
+        assert_eq!(made, ["0", "1"], "a store was made on the old primary");
     }
     assert_eq!(messages(&servers, 0, &schema), 1, "the old primary has a new row");
     assert_eq!(messages(&servers, 1, &schema), 22 + FRESH);
