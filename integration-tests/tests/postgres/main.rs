@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod conformance;
+mod exactly_once;
 mod failover;
 #[path = "../faults/size.rs"]
 mod size;
