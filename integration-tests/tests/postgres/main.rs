@@ -8,6 +8,8 @@
 mod conformance;
 mod exactly_once;
 mod failover;
+mod frozen;
+mod network;
 #[path = "../faults/size.rs"]
 mod size;
 mod split_brain;
