@@ -30,7 +30,8 @@ fn append(store: &Postgres, seed: u64, thread: u64, count: u64, tick: &AtomicU64
         let session = format!("s{}", session % SESSIONS);
         let tail = "äöü\0\n".repeat(usize::try_from(dice.below(40)).unwrap());
         let text = format!("{thread}.{number} {tail}");
-        let id = Stamp::mint(1_700_000_000_000 + tick.fetch_add(1, Ordering::Relaxed), None, u128::from(thread)).unwrap();
+        let id =
+            Stamp::mint(1_700_000_000_000 + tick.fetch_add(1, Ordering::Relaxed), None, u128::from(thread)).unwrap();
         let record = [Record::Message(Message::new(id, Role::User, text.as_str()))];
         // Some give up early, so that the outcome is open when the next try begins.
         while let Err(error) = block_on(write(store, &within(20 + dice.below(400)), &session, &record)) {
@@ -78,7 +79,9 @@ fn what_is_tried_again_blindly_is_there_once() {
     let counted = format!("SELECT sum(messages), sum(seq) FROM {schema}.sessions");
     assert_eq!(servers.sql(0, &counted).unwrap(), format!("{all}|{all}"));
     let failed = failed.load(Ordering::Relaxed);
-    trial.told(format_args!("{all} appends, {fired} of {turns} requests cut off, {failed} calls failed and were repeated"));
+    trial.told(format_args!(
+        "{all} appends, {fired} of {turns} requests cut off, {failed} calls failed and were repeated"
+    ));
     assert!(fired * 20 >= turns, "only {fired} of {turns} requests were cut off");
     assert!(failed * 200 > count, "calls hardly ever fail: {failed}");
 }

@@ -124,7 +124,8 @@ fn lost(servers: &Servers, schema: &str, store: &Postgres, writers: &Writers) ->
     let once: BTreeSet<&String> = read.iter().collect();
     assert_eq!(once.len(), read.len(), "messages are there twice");
     let acknowledged = writers.acknowledged.lock().unwrap();
-    let told = acknowledged.iter().flat_map(|(session, texts)| texts.iter().map(move |text| format!("{session} {text}")));
+    let told =
+        acknowledged.iter().flat_map(|(session, texts)| texts.iter().map(move |text| format!("{session} {text}")));
     told.filter(|message| !once.contains(message)).count()
 }
 
@@ -146,10 +147,12 @@ fn run(name: &str, synchronous: &str, rounds: u64, expected: (Acknowledgement, b
     assert_eq!(levels(), expected);
     let writers = Writers::default();
     let longest = thread::scope(|scope| {
-        (0..WRITERS).for_each(|writer| drop(scope.spawn({
-            let (writers, store) = (&writers, &store);
-            move || writers.write(store, writer)
-        })));
+        (0..WRITERS).for_each(|writer| {
+            drop(scope.spawn({
+                let (writers, store) = (&writers, &store);
+                move || writers.write(store, writer)
+            }))
+        });
         // Writers end too when a round fails.
         let longest = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             fail_over(&mut servers, &writers, rounds, synchronous.is_empty())
@@ -190,4 +193,3 @@ fn what_a_failover_with_asynchronous_replication_loses_is_declared() {
     let lost = run("failover, asynchronous", "", times(1, 20), (Acknowledgement::Primary, true));
     eprintln!("asynchronous replication lost {lost} acknowledged messages");
 }
-

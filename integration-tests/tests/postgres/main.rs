@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod conformance;
+mod dropped;
 mod exactly_once;
 mod failover;
 mod frozen;
 mod network;
+mod reads;
 #[path = "../faults/size.rs"]
 mod size;
 mod split_brain;
