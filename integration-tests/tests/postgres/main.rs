@@ -10,10 +10,14 @@ mod dropped;
 mod exactly_once;
 mod failover;
 mod frozen;
+mod isolation;
+mod migration;
 mod network;
 mod reads;
+mod round_trips;
 #[path = "../faults/size.rs"]
 mod size;
 mod split_brain;
 mod support;
+mod tls;
 mod unconfirmed;
