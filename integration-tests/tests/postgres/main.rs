@@ -6,10 +6,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod conformance;
+mod contention;
 mod dropped;
+mod errors;
 mod exactly_once;
 mod failover;
 mod frozen;
+mod full_disk;
 mod isolation;
 mod migration;
 mod network;
