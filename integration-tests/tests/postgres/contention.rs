@@ -8,7 +8,9 @@ use craftx_postgres::Postgres;
 use futures_executor::block_on;
 
 use crate::errors::clean;
-use crate::support::{as_another_user, cluster, config, cx, eventually, fresh_schema, message, open, stamp, texts, within, write};
+use crate::support::{
+    as_another_user, cluster, config, cx, eventually, fresh_schema, message, open, stamp, texts, within, write,
+};
 
 const TEXT: &str = "canary-text-1174";
 

@@ -86,7 +86,8 @@ fn who_lacks_a_right_is_told_so() {
     let error = prepare(&url, &schema, Prepare::Open, 20_000);
     is(&error, ErrorKind::PermissionDenied, Retry::Never);
     // Who may read may not write.
-    let grant = format!("GRANT USAGE ON SCHEMA {schema} TO poor; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO poor");
+    let grant =
+        format!("GRANT USAGE ON SCHEMA {schema} TO poor; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO poor");
     servers.sql(0, &grant).unwrap();
     let reader = Postgres::new(config(&url, &schema)).unwrap();
     block_on(reader.prepare(&cx(), Prepare::Open)).unwrap();
