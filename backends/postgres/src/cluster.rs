@@ -305,11 +305,18 @@ impl Cluster {
         Ok(conn.with_row_security(self.row_security.load(Ordering::Relaxed)))
     }
 
+    /// Whether a replica may have another history than the cluster: how far it is says nothing then. It may replay what
+    /// a primary writes that was replaced.
+    pub(crate) fn may_be_astray(&self, known: &Known) -> bool {
+        known.there().is_some_and(|seen| seen.replays && seen.timeline < self.newest())
+    }
+
     /// A replica that may have what is needed, each in its turn. With `anyhow`, also one that is far behind.
     pub(crate) fn replica(&self, needed: u64, anyhow: bool) -> Option<&Node> {
         let near = |node: &&Node| {
             let known = node.known();
             self.role(&known) == Role::Replica
+                && !self.may_be_astray(&known)
                 && (anyhow || known.lag.is_some_and(|lag| lag <= self.max_lag && !self.max_lag.is_zero()))
         };
         let fit: Vec<&Node> = self.nodes.iter().filter(near).filter(|node| anyhow || node.may_have(needed)).collect();

@@ -26,7 +26,8 @@
 //! - What a failover can lose is what the cluster is set up to lose: with synchronous replication nothing that was
 //!   acknowledged. [`Capabilities::acknowledgement`](craftx_core::Capabilities::acknowledgement) says how it is set up.
 //! - Reads go to replicas that have replayed what this handle, or the [`Token`](craftx_core::Token) of the call, has seen, and
-//!   else to the primary. Nothing that was read is unread later.
+//!   else to the primary. Nothing that was read is unread later. After a failover a replica is read from as soon as it is
+//!   known to follow the new primary: at once if the user is a member of `pg_read_all_stats`, else some minutes later.
 //! - Several processes may use the store, with or without a pooler such as PgBouncer between.
 //! - A deleted message is gone from the tables at once; its bytes stay in pages, logs and backups of the server as long as
 //!   PostgreSQL keeps them.

@@ -9,11 +9,15 @@ use crate::error::Sql;
 const OLDEST: i32 = 130_000;
 
 /// One statement, so that all of it is true at the same time, or nearly. Of a server that replays, the name of the log
-/// file that it would write cannot be asked for; so its timeline is that of its last restart point, which may be behind.
+/// file that it would write cannot be asked for; so its timeline is the newest one that it is known to have: that which it
+/// receives, which only members of `pg_read_all_stats` are told, or that of its last restart point, which may be some
+/// minutes behind.
 const ASK: &str = "
 SELECT pg_is_in_recovery(),
        CASE WHEN pg_is_in_recovery()
-            THEN (SELECT timeline_id FROM pg_control_checkpoint())
+            THEN greatest((SELECT timeline_id FROM pg_control_checkpoint()),
+                          (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
+                          (SELECT received_tli FROM pg_stat_wal_receiver))
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
        END,
        (SELECT system_identifier FROM pg_control_system()),

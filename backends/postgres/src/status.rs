@@ -58,6 +58,10 @@ impl Store {
                     "it takes writes on a timeline that has ended, and the cluster is on {}: stop it; what is written to it is lost",
                     self.cluster.newest()
                 )),
+                Role::Replica if self.cluster.may_be_astray(&known) => Some(format!(
+                    "it is not known to follow the cluster to timeline {}, and not read from until it is",
+                    self.cluster.newest()
+                )),
                 Role::Foreign => Some("it belongs to another cluster".to_owned()),
                 _ => known.problem.as_ref().map(|problem| problem.message().to_owned()),
             };
