@@ -152,6 +152,10 @@ fn deadlock(trial: &Trial, insert: &str, records: &[Record]) {
         other.join().unwrap().unwrap();
     });
     eventually("there was a deadlock", || count() != before);
+    // On no connection is anything left of it.
+    for number in 0..20 {
+        block_on(write(&trial.store, &within(20_000), "b", &[message(number, TEXT)])).unwrap();
+    }
 }
 
 #[test]

@@ -140,3 +140,36 @@ fn two_primaries_of_one_timeline_get_no_writes() {
     write_one(&lived, 3).unwrap();
     assert_eq!(messages(&servers, 1, &schema), 2);
 }
+
+/// It replays what the old primary writes, and so is as far in the log as anybody asks for, in another history.
+#[test]
+fn a_replica_of_the_primary_that_was_replaced_is_not_read_from() {
+    if !postgres_is_there("a replica of a primary that was replaced") {
+        return;
+    }
+    let mut servers = three();
+    let schema = fresh_schema();
+    let lived = open(config(&servers.url(), &schema));
+    write_one(&lived, 1).unwrap();
+    servers.wait_for_replicas();
+    servers.kill9(0);
+    servers.promote(1);
+    write_one(&lived, 2).unwrap();
+    // Nobody has told the other replica.
+    servers.start_node(0);
+    servers.sql(0, "SELECT pg_logical_emit_message(false, 'x', repeat('x', 20000000))").unwrap();
+    eventually("it follows the old one", || {
+        servers.sql(2, "SELECT sender_port FROM pg_stat_wal_receiver").unwrap() == servers.port(0).to_string()
+    });
+    servers.wait_for_replicas();
+    for number in 3..40 {
+        write_one(&lived, number).unwrap();
+        let found = block_on(texts(&lived, &cx(), "a")).unwrap();
+        assert_eq!(found.len() as u64, number, "what was written is not read");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let told = node_on(&lived, servers.port(2));
+    assert!(told.role == "replica" && told.problem.is_some(), "{told:?}");
+    servers.rewind(2, 1);
+    eventually("it is as any other", || node_on(&lived, servers.port(2)).problem.is_none());
+}
