@@ -235,8 +235,10 @@ impl Store {
     }
 
     fn needs(&self, cx: &Context) -> Needs {
-        if cx.freshness == Freshness::Eventual {
-            return Needs::Nothing;
+        match cx.freshness {
+            Freshness::Eventual => return Needs::Nothing,
+            Freshness::Latest => return Needs::Primary,
+            _ => {}
         }
         let seen = self.seen.load(Ordering::Relaxed);
         match cx.token.as_ref().map(Place::read) {
@@ -421,9 +423,10 @@ impl Store {
     }
 
     fn wrote(&self, conn: &Conn, position: u64) -> Option<Token> {
-        self.seen.fetch_max(position, Ordering::Relaxed);
+        let before = self.seen.fetch_max(position, Ordering::Relaxed);
         let system = self.cluster.system()?;
-        Some(Place { system, timeline: conn.timeline(), position }.token())
+        // For everything that this handle has seen, so that the last token that it gave is enough.
+        Some(Place { system, timeline: conn.timeline(), position: position.max(before) }.token())
     }
 
     /// Has the servers looked at if the one that takes writes may be another one now.
