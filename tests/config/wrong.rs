@@ -126,7 +126,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         what: "a cluster without a server",
         toml: "backend = 'postgres'\n[postgres]\nuser = 'canary'\n",
-        said: "configure: a PostgreSQL store needs a host, such as `postgres://craftx@localhost/craftx`, key: `postgres.path`, source: `craftx.toml:1`",
+        said: "configure: a PostgreSQL store needs a host, such as `postgres://craftx@localhost/craftx`, key: `postgres.path`, source: `craftx.toml:1`, variable: `CRAFTX_POSTGRES__PATH`",
         ..NOTHING
     },
     Case {
@@ -319,7 +319,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         what: "an unknown type of storage",
         variables: &[("CRAFTX_STORAGE_TYPE", "canary")],
-        said: "configure: there is no such type of storage, source: variable `CRAFTX_STORAGE_TYPE`, known: `bucket`, `hybrid`, `json`, `memory`, `sqlite`",
+        said: "configure: there is no such type of storage, source: variable `CRAFTX_STORAGE_TYPE`, known: `bucket`, `hybrid`, `json`, `memory`, `postgres`, `postgresql`, `sqlite`",
         ..NOTHING
     },
     Case {
