@@ -190,17 +190,18 @@ impl Store {
 
     /// Reads something from a server that has what the caller must see.
     pub(crate) async fn read<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
-        let needs = self.needs(cx);
+        let call = Call { needs: self.needs(cx), timeline: self.timeline_of(cx) };
         self.on_runtime(cx, move |store, deadline, ticket| async move {
-            store.read_somewhere(&reading, needs, &deadline, &ticket).await
+            store.read_somewhere(&reading, call, &deadline, &ticket).await
         })
         .await
     }
 
     /// Reads something from the server that takes writes.
     pub(crate) async fn read_primary<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
+        let call = Call { needs: Needs::Primary, timeline: self.timeline_of(cx) };
         self.on_runtime(cx, move |store, deadline, ticket| async move {
-            store.read_somewhere(&reading, Needs::Primary, &deadline, &ticket).await
+            store.read_somewhere(&reading, call, &deadline, &ticket).await
         })
         .await
     }
@@ -228,10 +229,18 @@ impl Store {
         cx: &Context,
         writing: W,
     ) -> Result<(W::Answer, Option<Token>)> {
+        let timeline = self.timeline_of(cx);
         self.on_runtime(cx, move |store, deadline, ticket| async move {
-            store.write_until(&writing, &deadline, &ticket).await
+            store.write_until(&writing, timeline, &deadline, &ticket).await
         })
         .await
+    }
+
+    /// The timeline on which a server has to be that may do this call: whoever gave the token has seen it. It counts for this
+    /// call only, because a token may come from anybody.
+    fn timeline_of(&self, cx: &Context) -> u32 {
+        let place = cx.token.as_ref().and_then(Place::read).filter(|place| self.cluster.is(place.system));
+        place.map_or(0, |place| place.timeline)
     }
 
     fn needs(&self, cx: &Context) -> Needs {
@@ -243,11 +252,7 @@ impl Store {
         let seen = self.seen.load(Ordering::Relaxed);
         match cx.token.as_ref().map(Place::read) {
             None => Needs::Position(seen),
-            Some(Some(place)) if self.cluster.is(place.system) => {
-                // Whoever gave the token has seen this timeline.
-                self.cluster.hear_of(place.timeline);
-                Needs::Position(seen.max(place.position))
-            }
+            Some(Some(place)) if self.cluster.is(place.system) => Needs::Position(seen.max(place.position)),
             // A token of another store says nothing here; who takes writes has everything.
             Some(_) => Needs::Primary,
         }
@@ -256,18 +261,18 @@ impl Store {
     async fn read_somewhere<R: Reading>(
         &self,
         reading: &R,
-        needs: Needs,
+        call: Call,
         deadline: &Deadline,
         ticket: &Ticket,
     ) -> Result<R::Answer> {
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Some(node) = self.replica_for(needs)
-                && let Some(answer) = self.read_replica(node, reading, needs, deadline, ticket).await
+            if let Some(node) = self.replica_for(call.needs)
+                && let Some(answer) = self.read_replica(node, reading, call.needs, deadline, ticket).await
             {
                 return answer;
             }
-            let fault = match self.read_primary_once(reading, deadline, ticket).await {
+            let fault = match self.read_primary_once(reading, call.timeline, deadline, ticket).await {
                 Ok(answer) => return Ok(answer),
                 Err(Fault::Refused(error)) => return Err(error),
                 Err(fault) => fault,
@@ -308,7 +313,8 @@ impl Store {
         };
         match (before, needs) {
             (Ok(before), Needs::Position(needed)) if before < needed => {
-                node.lacks(needed);
+                // A token may speak of a position that there never was.
+                node.lacks(needed.min(self.cluster.farthest()));
                 return None;
             }
             (Err(_), _) => {
@@ -331,8 +337,14 @@ impl Store {
         }
     }
 
-    async fn read_primary_once<R: Reading>(&self, reading: &R, deadline: &Deadline, ticket: &Ticket) -> Sql<R::Answer> {
-        let conn = self.cluster.for_writing(deadline).await?;
+    async fn read_primary_once<R: Reading>(
+        &self,
+        reading: &R,
+        timeline: u32,
+        deadline: &Deadline,
+        ticket: &Ticket,
+    ) -> Sql<R::Answer> {
+        let conn = self.cluster.for_writing(timeline, deadline).await?;
         if !ticket.begin() {
             return Err(late());
         }
@@ -368,6 +380,7 @@ impl Store {
     async fn write_until<W: Writing>(
         &self,
         writing: &W,
+        timeline: u32,
         deadline: &Deadline,
         ticket: &Ticket,
     ) -> Result<(W::Answer, Option<Token>)> {
@@ -376,7 +389,7 @@ impl Store {
         let mut unknown = false;
         loop {
             let mut sent = false;
-            let fault = match self.write_once(writing, deadline, ticket, &mut sent).await {
+            let fault = match self.write_once(writing, timeline, deadline, ticket, &mut sent).await {
                 Ok(written) => return Ok(written),
                 Err(fault) => fault,
             };
@@ -393,11 +406,12 @@ impl Store {
     async fn write_once<W: Writing>(
         &self,
         writing: &W,
+        timeline: u32,
         deadline: &Deadline,
         ticket: &Ticket,
         sent: &mut bool,
     ) -> Sql<(W::Answer, Option<Token>)> {
-        let conn = self.cluster.for_writing(deadline).await?;
+        let conn = self.cluster.for_writing(timeline, deadline).await?;
         if !ticket.begin() {
             return Err(Fault::Refused(Deadline::error()));
         }
@@ -448,6 +462,14 @@ impl Store {
         self.cluster.close();
         closed
     }
+}
+
+/// Who may answer a call.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    needs: Needs,
+    /// A server that takes writes has to be on this timeline, or a newer one.
+    timeline: u32,
 }
 
 /// What a reader must have.
