@@ -204,6 +204,9 @@ impl Cluster {
             self.nodes.iter().filter(|node| self.role(&node.known()) == Role::Primary).collect();
         match primaries.as_slice() {
             [one] => Ok(one),
+            [] if self.nodes.iter().all(|node| self.role(&node.known()) == Role::Away) => {
+                Err(self.explain("no server of the cluster can be reached"))
+            }
             [] => Err(self.explain("no server of the cluster takes writes")),
             _ => Err(self.explain("two servers take writes on the same timeline; stop the one that should not")),
         }

@@ -40,7 +40,7 @@ impl Write {
     /// The messages, if there is nothing else, in order.
     fn appends(&self) -> Option<Vec<&Message>> {
         let message = |record| match record {
-            &Record::Message(ref message) => Some(message),
+            Record::Message(message) => Some(message),
             _ => None,
         };
         let messages: Vec<_> = self.records.iter().map(message).collect::<Option<_>>()?;
