@@ -253,11 +253,12 @@ impl Cluster {
         }
     }
 
-    /// Waits until every server has been asked once, or one takes writes.
+    /// Waits until every server has been asked once. One that takes writes may have been replaced, and who replaced it may
+    /// be slower to answer.
     pub(crate) async fn first_look(&self, deadline: &Deadline) {
         let mut changes = self.changed.subscribe();
         let looked = async {
-            while self.primary().is_err() && self.nodes.iter().any(|node| !node.known().was_asked()) {
+            while self.nodes.iter().any(|node| !node.known().was_asked()) {
                 changes.mark_unchanged();
                 if changes.changed().await.is_err() {
                     break;

@@ -89,9 +89,17 @@ pub(crate) fn scope(whose: For<'_>) -> Step<'_> {
 }
 
 impl Conn {
-    /// Connects. Everything that a session has to be told is told in the first message, so that nothing has to be set
-    /// later that a pooler could give to somebody else.
+    /// Connects. A server that takes the connection and then says nothing is given up too, for whoever waits for it holds a
+    /// place that others need.
     pub(crate) async fn open(reach: &Reach) -> Sql<(Self, Seen)> {
+        let limit = reach.config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
+        let silent = || Fault::Lost(Error::new(ErrorKind::Unavailable, "the server does not answer"));
+        tokio::time::timeout(limit, Self::connect(reach)).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    /// Everything that a session has to be told is told in the first message, so that nothing has to be set later that a
+    /// pooler could give to somebody else.
+    async fn connect(reach: &Reach) -> Sql<(Self, Seen)> {
         let mark = fastrand::u64(..).to_string();
         let mut config = reach.config.clone();
         if reach.pooler != Some(true) {

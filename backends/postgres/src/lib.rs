@@ -34,6 +34,7 @@
 mod apply;
 mod backend;
 mod body;
+mod call;
 mod changes;
 mod changeset;
 mod cluster;

@@ -1,8 +1,7 @@
 //! An open store: where calls run, and what happens when a server goes away meanwhile.
 //!
 //! Calls run as tasks on a runtime of the store's own, and whoever called waits for the answer. So a future that is dropped
-//! leaves no transaction half-way and no reply unread: the task goes on to its end. A task that has not sent anything yet is
-//! taken back with the future.
+//! leaves no transaction half-way and no reply unread: what the task has begun it does to the end. It begins nothing further.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,15 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use craftx_core::{
-    Context, Deadline, Error, ErrorKind, Freshness, Result, Tenant, Ticket, Token, Uuid, Waited, async_trait,
-};
+use craftx_core::{Context, Deadline, Error, ErrorKind, Freshness, Result, Tenant, Token, Uuid, Waited, async_trait};
 use futures_channel::oneshot;
 use futures_util::future::join;
 use tokio::runtime::Runtime;
 use tokio::sync::RwLock;
 use tokio_postgres::Row;
 
+use crate::call::{Call, Left};
 use crate::cluster::Cluster;
 use crate::conn::{Conn, For};
 use crate::error::{Fault, Sql, closed, late};
@@ -98,12 +96,12 @@ pub(crate) trait Writing: Send + Sync + 'static {
     async fn write(&self, store: &Store, conn: &Conn) -> Sql<(Self::Answer, Option<u64>)>;
 }
 
-/// Takes a task back that has not begun, when the future that waits for it is dropped.
-struct TakesBack(Arc<Ticket>);
+/// Keeps a task from beginning anything further, when the future that waits for it is dropped.
+struct Waits(Arc<Call>);
 
-impl Drop for TakesBack {
+impl Drop for Waits {
     fn drop(&mut self) {
-        self.0.withdraw();
+        self.0.leave();
     }
 }
 
@@ -162,13 +160,13 @@ impl Store {
     async fn on_runtime<T: Send + 'static, F>(
         self: &Arc<Self>,
         cx: &Context,
-        job: impl FnOnce(Arc<Self>, Deadline, Arc<Ticket>) -> F,
+        job: impl FnOnce(Arc<Self>, Deadline, Arc<Call>) -> F,
     ) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let (deadline, ticket) = (Deadline::of(cx), Arc::new(Ticket::default()));
-        let job = job(Arc::clone(self), deadline.clone(), Arc::clone(&ticket));
+        let (deadline, call) = (Deadline::of(cx), Arc::new(Call::new(self.timeline_of(cx))));
+        let job = job(Arc::clone(self), deadline.clone(), Arc::clone(&call));
         let inside = Arc::clone(&self.inside).try_read_owned().map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
         self.runtime.handle().ok_or_else(closed)?.spawn(async move {
@@ -176,13 +174,17 @@ impl Store {
             // Nobody may be waiting any more.
             let _ = reply.send(job.await);
         });
-        let takes_back = TakesBack(ticket);
+        let waits = Waits(call);
         match deadline.wait(answer).await {
             Waited::Answer(answer) => answer,
             Waited::Late => {
                 // That there is no server says more than that time is up.
-                let error = self.cluster.primary().err().unwrap_or_else(Deadline::error);
-                Err(if takes_back.0.withdraw() { error } else { error.maybe_applied() })
+                let error = || self.cluster.primary().err().unwrap_or_else(Deadline::error);
+                Err(match waits.0.leave() {
+                    Left::Nothing => error(),
+                    Left::Open => error().maybe_applied(),
+                    Left::Failed(error) => error,
+                })
             }
             Waited::Gone => Err(closed().maybe_applied()),
         }
@@ -190,28 +192,27 @@ impl Store {
 
     /// Reads something from a server that has what the caller must see.
     pub(crate) async fn read<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
-        let call = Call { needs: self.needs(cx), timeline: self.timeline_of(cx) };
-        self.on_runtime(cx, move |store, deadline, ticket| async move {
-            store.read_somewhere(&reading, call, &deadline, &ticket).await
+        let needs = self.needs(cx);
+        self.on_runtime(cx, move |store, deadline, call| async move {
+            store.read_somewhere(&reading, needs, &deadline, &call).await
         })
         .await
     }
 
     /// Reads something from the server that takes writes.
     pub(crate) async fn read_primary<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
-        let call = Call { needs: Needs::Primary, timeline: self.timeline_of(cx) };
-        self.on_runtime(cx, move |store, deadline, ticket| async move {
-            store.read_somewhere(&reading, call, &deadline, &ticket).await
+        self.on_runtime(cx, move |store, deadline, call| async move {
+            store.read_somewhere(&reading, Needs::Primary, &deadline, &call).await
         })
         .await
     }
 
     /// Reads something that may take long, over a connection of its own to the server that takes writes.
     pub(crate) async fn read_apart<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
-        self.on_runtime(cx, move |store, deadline, ticket| async move {
+        self.on_runtime(cx, move |store, deadline, call| async move {
             let node = store.cluster.find_primary(&deadline).await?;
             let conn = store.cluster.apart(node).await?;
-            if !ticket.begin() {
+            if !call.begin() {
                 return Err(Deadline::error());
             }
             match until(&deadline, reading.read(&store, &conn)).await {
@@ -229,18 +230,22 @@ impl Store {
         cx: &Context,
         writing: W,
     ) -> Result<(W::Answer, Option<Token>)> {
-        let timeline = self.timeline_of(cx);
-        self.on_runtime(cx, move |store, deadline, ticket| async move {
-            store.write_until(&writing, timeline, &deadline, &ticket).await
-        })
+        self.on_runtime(
+            cx,
+            move |store, deadline, call| async move { store.write_until(&writing, &deadline, &call).await },
+        )
         .await
+    }
+
+    /// The place that the token of a call names, if it is one of this cluster.
+    fn place(&self, cx: &Context) -> Option<Place> {
+        cx.token.as_ref().and_then(Place::read).filter(|place| self.cluster.is(place.system))
     }
 
     /// The timeline on which a server has to be that may do this call: whoever gave the token has seen it. It counts for this
     /// call only, because a token may come from anybody.
     fn timeline_of(&self, cx: &Context) -> u32 {
-        let place = cx.token.as_ref().and_then(Place::read).filter(|place| self.cluster.is(place.system));
-        place.map_or(0, |place| place.timeline)
+        self.place(cx).map_or(0, |place| place.timeline)
     }
 
     fn needs(&self, cx: &Context) -> Needs {
@@ -250,29 +255,29 @@ impl Store {
             _ => {}
         }
         let seen = self.seen.load(Ordering::Relaxed);
-        match cx.token.as_ref().map(Place::read) {
-            None => Needs::Position(seen),
-            Some(Some(place)) if self.cluster.is(place.system) => Needs::Position(seen.max(place.position)),
+        match (&cx.token, self.place(cx)) {
+            (None, _) => Needs::Position(seen),
+            (Some(_), Some(place)) => Needs::Position(seen.max(place.position)),
             // A token of another store says nothing here; who takes writes has everything.
-            Some(_) => Needs::Primary,
+            (Some(_), None) => Needs::Primary,
         }
     }
 
     async fn read_somewhere<R: Reading>(
         &self,
         reading: &R,
-        call: Call,
+        needs: Needs,
         deadline: &Deadline,
-        ticket: &Ticket,
+        call: &Call,
     ) -> Result<R::Answer> {
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Some(node) = self.replica_for(call.needs)
-                && let Some(answer) = self.read_replica(node, reading, call.needs, deadline, ticket).await
+            if let Some(node) = self.replica_for(needs)
+                && let Some(answer) = self.read_replica(node, reading, needs, deadline, call).await
             {
                 return answer;
             }
-            let fault = match self.read_primary_once(reading, call.timeline, deadline, ticket).await {
+            let fault = match self.read_primary_once(reading, deadline, call).await {
                 Ok(answer) => return Ok(answer),
                 Err(Fault::Refused(error)) => return Err(error),
                 Err(fault) => fault,
@@ -280,6 +285,7 @@ impl Store {
             if deadline.has_passed() {
                 return Err(fault.into_error());
             }
+            call.failed(fault.into_error());
             rest(&mut pause, deadline).await;
         }
     }
@@ -299,10 +305,10 @@ impl Store {
         reading: &R,
         needs: Needs,
         deadline: &Deadline,
-        ticket: &Ticket,
+        call: &Call,
     ) -> Option<Result<R::Answer>> {
         let conn = node.connection(deadline).await.ok()?;
-        if !ticket.begin() {
+        if !call.begin() {
             return Some(Err(Deadline::error()));
         }
         // How far it is, is sent first and so read before what is read: what follows has at least that.
@@ -337,15 +343,9 @@ impl Store {
         }
     }
 
-    async fn read_primary_once<R: Reading>(
-        &self,
-        reading: &R,
-        timeline: u32,
-        deadline: &Deadline,
-        ticket: &Ticket,
-    ) -> Sql<R::Answer> {
-        let conn = self.cluster.for_writing(timeline, deadline).await?;
-        if !ticket.begin() {
+    async fn read_primary_once<R: Reading>(&self, reading: &R, deadline: &Deadline, call: &Call) -> Sql<R::Answer> {
+        let conn = self.cluster.for_writing(call.timeline(), deadline).await?;
+        if !call.begin() {
             return Err(late());
         }
         match until(deadline, reading.read(self, &conn)).await {
@@ -380,25 +380,26 @@ impl Store {
     async fn write_until<W: Writing>(
         &self,
         writing: &W,
-        timeline: u32,
         deadline: &Deadline,
-        ticket: &Ticket,
+        call: &Call,
     ) -> Result<(W::Answer, Option<Token>)> {
         let mut pause = FIRST_PAUSE;
         // Whether something was sent of which nobody knows what became.
         let mut unknown = false;
         loop {
             let mut sent = false;
-            let fault = match self.write_once(writing, timeline, deadline, ticket, &mut sent).await {
+            let fault = match self.write_once(writing, deadline, call, &mut sent).await {
                 Ok(written) => return Ok(written),
                 Err(fault) => fault,
             };
             unknown |= sent && matches!(fault, Fault::Lost(_));
             let again = !matches!(fault, Fault::Refused(_)) && !deadline.has_passed();
+            let error = fault.into_error();
+            let error = if unknown { error.maybe_applied() } else { error };
             if !again {
-                let error = fault.into_error();
-                return Err(if unknown { error.maybe_applied() } else { error });
+                return Err(error);
             }
+            call.failed(error);
             rest(&mut pause, deadline).await;
         }
     }
@@ -406,13 +407,12 @@ impl Store {
     async fn write_once<W: Writing>(
         &self,
         writing: &W,
-        timeline: u32,
         deadline: &Deadline,
-        ticket: &Ticket,
+        call: &Call,
         sent: &mut bool,
     ) -> Sql<(W::Answer, Option<Token>)> {
-        let conn = self.cluster.for_writing(timeline, deadline).await?;
-        if !ticket.begin() {
+        let conn = self.cluster.for_writing(call.timeline(), deadline).await?;
+        if !call.begin() {
             return Err(Fault::Refused(Deadline::error()));
         }
         *sent = true;
@@ -462,14 +462,6 @@ impl Store {
         self.cluster.close();
         closed
     }
-}
-
-/// Who may answer a call.
-#[derive(Clone, Copy, Debug)]
-struct Call {
-    needs: Needs,
-    /// A server that takes writes has to be on this timeline, or a newer one.
-    timeline: u32,
 }
 
 /// What a reader must have.

@@ -1,4 +1,4 @@
-//! How much is tried, and with which random numbers.
+//! How much is tried, and with which random numbers. Other programs of tests have this file too.
 
 use std::hash::{BuildHasher, Hasher};
 use std::time::Instant;
@@ -38,8 +38,10 @@ impl Trial {
         let size = if is_long() { "CRAFTX_FAULTS=long " } else { "" };
         panic!(
             "{}: {wrong}\n  at {at}\n  try again: {size}CRAFTX_FAULTS_SEED={} cargo test -p craftx-integration-tests \
-             --test faults",
-            self.name, self.seed
+             --test {}",
+            self.name,
+            self.seed,
+            env!("CARGO_CRATE_NAME")
         );
     }
 

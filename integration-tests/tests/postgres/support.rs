@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use craftx_conformance::{Failure, Subject};
 use craftx_core::{
@@ -11,6 +11,7 @@ use craftx_core::{
 };
 use craftx_integration_tests::servers::{Postgres as Servers, PostgresOptions};
 use craftx_postgres::{Postgres, PostgresConfig};
+use futures_executor::block_on;
 
 /// A primary and two replicas, for tests that leave them as they are. Ended by whoever watches this process.
 pub(crate) fn cluster() -> &'static Servers {
@@ -95,9 +96,29 @@ pub(crate) async fn texts(store: &dyn Backend, cx: &Context, of: &str) -> Result
     }
 }
 
-/// An open store in a new schema.
-pub(crate) async fn open(url: &str) -> Postgres {
-    let store = Postgres::new(config(url, &fresh_schema())).unwrap();
-    store.prepare(&cx(), Prepare::Migrate).await.unwrap();
+/// An open store, in a schema that is made if need be.
+pub(crate) fn open(config: PostgresConfig) -> Postgres {
+    let store = Postgres::new(config).unwrap();
+    block_on(store.prepare(&cx(), Prepare::Migrate)).unwrap();
     store
+}
+
+/// The URL of servers on these ports.
+pub(crate) fn url_of_ports(ports: &[u16]) -> String {
+    let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    format!("postgres://craftx:pw@{}/craftx", hosts.join(","))
+}
+
+/// A call of the system that ends within so many milliseconds.
+pub(crate) fn within(ms: u64) -> Context {
+    Context::system(Tenant::default()).with_timeout(Duration::from_millis(ms))
+}
+
+/// Waits until something is so, for a minute at most.
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
