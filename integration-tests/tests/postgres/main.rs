@@ -14,6 +14,7 @@ mod failover;
 mod frozen;
 mod full_disk;
 mod isolation;
+mod logs;
 mod migration;
 mod network;
 mod programs;
