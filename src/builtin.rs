@@ -20,6 +20,8 @@ pub fn builtin() -> Registry {
     craftx_json::register(&mut registry);
     #[cfg(feature = "sqlite")]
     craftx_sqlite::register(&mut registry);
+    #[cfg(feature = "postgres")]
+    craftx_postgres::register(&mut registry);
     #[cfg(feature = "access")]
     craftx_access::register(&mut registry);
     #[cfg(feature = "encrypt")]
@@ -40,6 +42,8 @@ pub fn builtin() -> Registry {
 /// Backends and layers, and the features that bring them.
 const FEATURES: &[(&str, &str)] = &[
     ("json", "json"),
+    ("postgres", "postgres"),
+    ("postgresql", "postgres"),
     ("sqlite", "sqlite"),
     ("access", "access"),
     ("encrypt", "encrypt"),
@@ -54,7 +58,6 @@ const LATER: &[(&str, &str)] = &[
     ("az", "craftx-object"),
     ("gs", "craftx-object"),
     ("observe", "craftx-observe"),
-    ("postgres", "craftx-postgres"),
     ("redis", "craftx-redis"),
     ("s3", "craftx-object"),
 ];

@@ -62,6 +62,8 @@ pub use craftx_encrypt as encrypt_layer;
 pub use craftx_failover as failover;
 #[cfg(feature = "json")]
 pub use craftx_json as json_backend;
+#[cfg(feature = "postgres")]
+pub use craftx_postgres as postgres_backend;
 #[cfg(feature = "retry")]
 pub use craftx_retry as retry_layer;
 #[cfg(feature = "sqlite")]

@@ -1,5 +1,5 @@
 //! The table of capabilities in the README is what the backends say.
-#![cfg(all(feature = "json", feature = "sqlite"))]
+#![cfg(all(feature = "json", feature = "postgres", feature = "sqlite"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
 mod common;
@@ -8,17 +8,23 @@ use std::fmt::Write;
 use std::path::Path;
 
 use common::stores;
-use craftx::Support;
+use craftx::{Capabilities, Location, Support};
 
 const BEGIN: &str = "<!-- capabilities: made by `CRAFTX_UPDATE=1 cargo test --test capabilities` -->\n";
 const END: &str = "<!-- end of capabilities -->";
 
-/// One row a capability, one column a backend, as they are after they were opened.
+/// A backend of which some is known only when its server was asked.
+fn unopened(url: &str) -> Capabilities {
+    craftx::builtin().build(&Location::parse(url).unwrap()).unwrap().capabilities()
+}
+
+/// One row a capability, one column a backend, as they are after they were opened; of those with a server, before.
 async fn table() -> String {
     let mut columns = Vec::new();
     for store in stores().await {
         columns.push((store.name, store.storage.status().await.unwrap().capabilities));
     }
+    columns.push(("postgres", unopened("postgres://localhost/chats")));
     let names: Vec<_> = columns.iter().map(|(name, _)| format!(" `{name}:` |")).collect();
     let mut table = format!("| |{}\n|---|{}\n", names.concat(), "---|".repeat(columns.len()));
     let rows = columns.first().map(|(_, capabilities)| capabilities.named()).unwrap();

@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// How an example begins that has nothing to show without a server.
+const NEEDS: &str = "needs the URL of";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -47,6 +50,10 @@ fn every_example_prints_what_it_says() {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let told = told(&std::fs::read_to_string(&path).unwrap()).unwrap_or_else(|| panic!("{name} does not say"));
         let printed = run(name);
+        if printed.starts_with(NEEDS) {
+            // The tests of that server run it with one.
+            continue;
+        }
         assert!(!told.trim().is_empty() && printed.ends_with(&told), "{name} says\n{told}\nand prints\n{printed}");
     }
 }

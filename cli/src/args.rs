@@ -10,7 +10,7 @@ use crate::exit;
 use crate::global::Global;
 use crate::resolve::Named;
 
-/// Stores conversations of language models, in JSON files, SQLite, and more to come.
+/// Stores conversations of language models, in JSON files, SQLite and PostgreSQL.
 #[derive(Debug, Parser)]
 #[command(name = "craftx", version, max_term_width = 100, after_long_help = exit::help())]
 pub(crate) struct Args {

@@ -14,7 +14,7 @@ const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Where the conversations are, such as `json:chat_logs` or `sqlite:craftx.db`; else the configuration says it
+    /// Where the conversations are, such as `json:chat_logs`, `sqlite:craftx.db` or `postgres://host/db`; else the configuration says it
     #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["profile", "config"])]
     store: Option<String>,
     /// The profile of the configuration; `craftx profiles` lists them

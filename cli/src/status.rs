@@ -1,6 +1,6 @@
 //! `craftx status`.
 
-use craftx::{Status, Storage};
+use craftx::{Node, Status, Storage};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
@@ -44,14 +44,36 @@ fn print(out: &mut Out, global: &Global, storage: &Storage, status: &Status) -> 
     let can: Vec<_> =
         status.capabilities.named().into_iter().filter(|(_, support)| support.is_yes()).map(|(name, _)| name).collect();
     line("can", can.join(", "))?;
+    if let Some(acknowledgement) = status.capabilities.acknowledgement {
+        line("acknowledged", format!("by {}", acknowledgement.as_str().replace('_', " ")))?;
+    }
+    for node in &status.nodes {
+        line("server", server(node))?;
+    }
     for (index, layer) in storage.stack().describe().lines().enumerate() {
         line(if index == 0 { "stack" } else { "" }, layer.to_owned())?;
     }
     for part in &status.parts {
         line("part", part.name.to_string())?;
+        part.nodes.iter().try_for_each(|node| line("server", server(node)))?;
     }
     for leg in legs::of(storage) {
         line("leg", legs::line(&leg))?;
     }
     Ok(())
+}
+
+/// A server of a cluster: where it is, what it is, how far it is, and what is wrong with it.
+fn server(node: &Node) -> String {
+    let mut told = format!("{} {}", node.name, node.role);
+    if let Some(position) = &node.position {
+        told.push_str(&format!(", at {position}"));
+    }
+    if let Some(lag) = node.lag_ms {
+        told.push_str(&format!(", {lag} ms behind"));
+    }
+    if let Some(problem) = &node.problem {
+        told.push_str(&format!(": {problem}"));
+    }
+    told
 }

@@ -177,8 +177,11 @@ pub enum Freshness {
     ReadYourWrites,
     /// Anything, even old.
     Eventual,
+    /// Everything that was acknowledged to anybody before the read began: where replicas are read from, they are not.
+    Latest,
 }
 
-/// What a reader must have seen (the position of a replica, say). Opaque; can be handed to another process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a reader must have seen (the position of a replica, say). Opaque; can be handed to another process. Of two tokens of
+/// one store, the greater one stands for everything that the other one does.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Token(pub String);

@@ -228,6 +228,17 @@ pub(crate) fn depth(value: &Value, limit: usize) -> usize {
     deepest
 }
 
+/// Whether all values that are equal to this one have the same text: not so for objects, whose keys may be in another order,
+/// and for 0.0 and -0.0. For media that compare values by their text.
+pub fn has_one_text(value: &Value) -> bool {
+    match value {
+        Value::Object(_) => false,
+        Value::Number(number) => !number.is_f64(),
+        Value::Array(items) => items.iter().all(has_one_text),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -185,8 +185,7 @@ impl Backend for Memory {
             .filter(|(id, _)| query.prefix.as_deref().is_none_or(|prefix| id.as_str().starts_with(prefix)))
             .filter(|(_, stored)| query.include == Include::All || stored.set.is_live())
             .filter_map(|(id, stored)| Some((stored.position, stored.set.session(id, stored.updated)?)))
-            .filter(|(_, session)| query.scope.admits(session.owner.as_deref(), &session.grants))
-            .filter(|(_, session)| query.metadata.iter().all(|(key, value)| session.metadata.get(key) == Some(value)))
+            .filter(|(_, session)| query.admits(session))
             .collect();
         if query.order == SessionOrder::RecentFirst {
             found.sort_by_key(|(position, _)| std::cmp::Reverse(*position));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{Cursor, Role, SessionId, Stamp};
+use crate::{Cursor, Role, Session, SessionId, Stamp};
 
 /// How many items a page has if nobody said.
 pub const DEFAULT_PAGE: u32 = 100;
@@ -158,6 +158,12 @@ impl SessionQuery {
     /// All live sessions by id.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether a session lies in the scope and has the metadata: what of the query is left to be looked at in a session.
+    pub fn admits(&self, session: &Session) -> bool {
+        self.scope.admits(session.owner.as_deref(), &session.grants)
+            && self.metadata.iter().all(|(key, value)| session.metadata.get(key) == Some(value))
     }
 
     /// Sets who must be able to see them.

@@ -49,11 +49,12 @@ impl Storage {
         }
         let options = WriteOptions::fresh().expecting(expect);
         let mut stamp = cx.mint(after)?;
-        let mut written = self.write(&session, &[Record::Session { stamp, set: patch.clone() }], &options).await?;
+        let mut written =
+            self.write(&self.context(), &session, &[Record::Session { stamp, set: patch.clone() }], &options).await?;
         if let Some(cleared) = written.cleared.filter(|cleared| stamp <= *cleared) {
             // Killed by a clear that this process had not seen: once more, above it.
             stamp = cx.mint(written.version.max(Some(cleared)))?;
-            written = self.write(&session, &[Record::Session { stamp, set: patch }], &options).await?;
+            written = self.write(&self.context(), &session, &[Record::Session { stamp, set: patch }], &options).await?;
         }
         Ok(written.version.unwrap_or(stamp))
     }

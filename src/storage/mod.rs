@@ -8,12 +8,12 @@ mod write;
 
 pub use write::Forked;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use craftx_core::{
     Caller, Capabilities, Clock, Compact, Compacted, Context, DynBackend, Freshness, Location, Prepare, Registry,
-    Result, SessionId, Stack, Stamp, Status, Tenant, Verified,
+    Result, SessionId, Stack, Stamp, Status, Tenant, Token, Verified,
 };
 
 use crate::head::Heads;
@@ -54,6 +54,8 @@ pub struct Storage {
 struct Shared {
     stack: Stack,
     heads: Heads,
+    /// What a reader must have seen to see everything that was written here.
+    token: Mutex<Option<Token>>,
 }
 
 impl Storage {
@@ -91,7 +93,7 @@ impl Storage {
     /// A storage over a stack. Does no I/O: call [`Storage::prepare`] before anything else.
     pub fn new(stack: Stack) -> Self {
         Self {
-            shared: Arc::new(Shared { stack, heads: Heads::default() }),
+            shared: Arc::new(Shared { stack, heads: Heads::default(), token: Mutex::default() }),
             cx: Context::new(Tenant::default()),
             timeout: Some(DEFAULT_TIMEOUT),
         }
@@ -133,6 +135,18 @@ impl Storage {
     #[must_use]
     pub fn with_freshness(&self, freshness: Freshness) -> Self {
         Self { cx: self.cx.clone().with_freshness(freshness), ..self.clone() }
+    }
+
+    /// The same store for who has been told of writes: reads see at least what the [token](Self::token) stands for.
+    #[must_use]
+    pub fn with_token(&self, token: Option<Token>) -> Self {
+        Self { cx: self.cx.clone().with_token(token), ..self.clone() }
+    }
+
+    /// What another process has to be told to see everything that was written here, by this storage and its clones: it
+    /// passes it to [`Storage::with_token`]. `None` where everybody sees every write at once.
+    pub fn token(&self) -> Option<Token> {
+        self.known_token().clone()
     }
 
     /// The same store on another clock.
@@ -194,6 +208,18 @@ impl Storage {
 
     fn backend(&self) -> &DynBackend {
         self.shared.stack.backend()
+    }
+
+    /// A token cannot be left half-changed.
+    fn known_token(&self) -> MutexGuard<'_, Option<Token>> {
+        self.shared.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn saw(&self, token: Option<&Token>) {
+        let mut known = self.known_token();
+        if known.as_ref() < token {
+            *known = token.cloned();
+        }
     }
 
     fn learn(&self, session: &SessionId, stamp: Option<Stamp>) {

@@ -92,13 +92,13 @@ impl Storage {
             bytes += record.encode().as_str().len();
             batch.push(record);
             if batch.len() >= BATCH || bytes >= BATCH_BYTES {
-                add(&mut total, self.write(session, &batch, &options).await?);
+                add(&mut total, self.write(&self.context(), session, &batch, &options).await?);
                 batch.clear();
                 bytes = 0;
             }
         }
         if !batch.is_empty() {
-            add(&mut total, self.write(session, &batch, &options).await?);
+            add(&mut total, self.write(&self.context(), session, &batch, &options).await?);
         }
         Ok(total)
     }

@@ -1,7 +1,8 @@
 //! Appending, deleting, clearing, forking.
 
 use craftx_core::{
-    Error, ErrorKind, Expect, Message, MessageQuery, Record, Result, Session, SessionId, Stamp, WriteOptions, Written,
+    Context, Error, ErrorKind, Expect, Freshness, Message, MessageQuery, Record, Result, Session, SessionId, Stamp,
+    WriteOptions, Written,
 };
 
 use super::Storage;
@@ -89,8 +90,8 @@ impl Storage {
                 appended.push(message.clone().stamped(id));
             }
             records.extend(appended.iter().cloned().map(Record::Message));
-            let written = self.backend().write(&cx, &session, &records, &options).await?;
-            self.learn(&session, written.version.max(after));
+            let written = self.write(&cx, &session, &records, &options).await?;
+            self.learn(&session, after);
             // A clear that this process had not seen may lie above the new stamps: mint again, above it.
             let Some(cleared) = written.cleared.filter(|cleared| appended.iter().any(|new| new.id <= *cleared)) else {
                 return Ok(appended);
@@ -117,8 +118,7 @@ impl Storage {
         if found {
             let after = self.known_version(&cx, &session).await?.max(Some(id));
             let deletion = Record::Deleted { id, stamp: cx.mint(after)? };
-            let written = self.backend().write(&cx, &session, &[deletion], &WriteOptions::fresh()).await?;
-            self.learn(&session, written.version);
+            self.write(&cx, &session, &[deletion], &WriteOptions::fresh()).await?;
         }
         Ok(found)
     }
@@ -170,12 +170,12 @@ impl Storage {
     pub async fn delete_session(&self, session: impl AsRef<str>) -> Result<bool> {
         let session = SessionId::new(session)?;
         let cx = self.context();
-        let Some(found) = self.backend().session(&cx, &session).await? else {
+        let latest = cx.clone().with_freshness(Freshness::Latest);
+        let Some(found) = self.backend().session(&latest, &session).await? else {
             return Ok(false);
         };
         let clear = Record::Cleared { through: found.version, stamp: cx.mint(Some(found.version))? };
-        let written = self.backend().write(&cx, &session, &[clear], &WriteOptions::fresh()).await?;
-        self.learn(&session, written.version);
+        self.write(&cx, &session, &[clear], &WriteOptions::fresh()).await?;
         Ok(true)
     }
 
@@ -189,12 +189,9 @@ impl Storage {
         let compares = self.stack().capabilities().compare_and_append.is_yes();
         let expect = if compares { Expect::Version(found.version) } else { Expect::Anything };
         let clear = Record::Cleared { through: found.version, stamp: cx.mint(Some(found.version))? };
-        match self.backend().write(&cx, &found.id, &[clear], &WriteOptions::fresh().expecting(expect)).await {
-            Ok(written) => {
-                self.learn(&found.id, written.version);
-                // Where the medium cannot compare, what was written in between lies above the clear and lives.
-                Ok(true)
-            }
+        match self.write(&cx, &found.id, &[clear], &WriteOptions::fresh().expecting(expect)).await {
+            // Where the medium cannot compare, what was written in between lies above the clear and lives.
+            Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::Conflict && error.get("version").is_some() => Ok(false),
             Err(error) => Err(error),
         }
@@ -228,9 +225,7 @@ impl Storage {
                 return Ok(forked);
             };
             let options = if compares { WriteOptions::fresh().expecting(expect) } else { WriteOptions::fresh() };
-            let written =
-                self.backend().write(&cx, &into, &batch, &options).await.map_err(|error| error.during("fork"))?;
-            self.learn(&into, written.version);
+            let written = self.write(&cx, &into, &batch, &options).await.map_err(|error| error.during("fork"))?;
             forked.messages += batch.len() as u64;
             forked.applied += u64::from(written.applied.unwrap_or(0));
             if last >= at || !page.more {
@@ -251,11 +246,13 @@ impl Storage {
         mut plan: impl AsyncFnMut(Session) -> Result<(Vec<Record>, T)>,
     ) -> Result<T> {
         let cx = self.context();
+        // What lies behind would be found to have changed again and again.
+        let latest = cx.clone().with_freshness(Freshness::Latest);
         let compares = self.stack().capabilities().compare_and_append.is_yes();
         for _ in 0..TRIES {
             let found = self
                 .backend()
-                .session(&cx, session)
+                .session(&latest, session)
                 .await?
                 .ok_or_else(|| craftx_core::union::no_such_session(session).during(operation))?;
             let expect = if compares { Expect::Version(found.version) } else { Expect::Anything };
@@ -263,11 +260,8 @@ impl Storage {
             if records.is_empty() {
                 return Ok(result);
             }
-            match self.backend().write(&cx, session, &records, &WriteOptions::fresh().expecting(expect)).await {
-                Ok(written) => {
-                    self.learn(session, written.version);
-                    return Ok(result);
-                }
+            match self.write(&cx, session, &records, &WriteOptions::fresh().expecting(expect)).await {
+                Ok(_) => return Ok(result),
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) => return Err(error),
             }
@@ -275,15 +269,17 @@ impl Storage {
         Err(Error::new(ErrorKind::Conflict, "others write to the session all the time").during(operation))
     }
 
-    /// Writes records as they are and remembers the version.
+    /// Writes records as they are, and remembers the version and what a reader must have seen.
     pub(super) async fn write(
         &self,
+        cx: &Context,
         session: &SessionId,
         records: &[Record],
         options: &WriteOptions,
     ) -> Result<Written> {
-        let written = self.backend().write(&self.context(), session, records, options).await?;
+        let written = self.backend().write(cx, session, records, options).await?;
         self.learn(session, written.version);
+        self.saw(written.token.as_ref());
         Ok(written)
     }
 }

@@ -4,6 +4,7 @@ use craftx::access::{AccessConfig, Rules};
 use craftx::encrypt_layer::EncryptConfig;
 use craftx::failover::FailoverConfig;
 use craftx::json_backend::JsonConfig;
+use craftx::postgres_backend::PostgresConfig;
 use craftx::retry_layer::{BreakerConfig, RetryConfig, TimeoutConfig};
 use craftx::sqlite_backend::SqliteConfig;
 use craftx::{Limits, list_profiles};
@@ -21,6 +22,9 @@ fn every_key_is_there_with_its_default() {
     fn rows(part: &str, config: impl Serialize) -> Vec<String> {
         let Value::Object(table) = serde_json::to_value(config).unwrap() else { panic!() };
         let row = |(key, value): (&String, &Value)| match (part, key.as_str()) {
+            // A store says what is not said here, or the other keys do.
+            ("postgres", "path" | "primary") => format!("| `postgres.{key}` | |"),
+            ("postgres", _) if value.is_null() => format!("| `postgres.{key}` | |"),
             (_, "path") => format!("| `{part}.path` | required |"),
             ("breaker", "slow_ms") => "| `breaker.slow_ms` | none |".to_owned(),
             ("sqlite", "search") => "| `sqlite.search` | what the store says |".to_owned(),
@@ -33,6 +37,7 @@ fn every_key_is_there_with_its_default() {
     let keys = [
         rows("json", JsonConfig::new("a")),
         rows("sqlite", SqliteConfig::new("a").search(true)),
+        rows("postgres", PostgresConfig::new("localhost")),
         rows("hybrid", FailoverConfig::default()),
         vec!["| `hybrid.primary` | required |".to_owned(), "| `hybrid.secondary` | `[]` |".to_owned()],
         rows("validate", Limits::default()),
@@ -48,8 +53,9 @@ fn every_key_is_there_with_its_default() {
     for row in keys.concat() {
         assert!(text.contains(&row), "{row}");
     }
-    let parts = ["json", "sqlite", "hybrid", "validate", "access", "encrypt", "retry", "timeout", "breaker"]
-        .map(|part| format!("| `{part}."));
+    let parts =
+        ["json", "sqlite", "postgres", "hybrid", "validate", "access", "encrypt", "retry", "timeout", "breaker"]
+            .map(|part| format!("| `{part}."));
     let documented = text.lines().filter(|line| parts.iter().any(|part| line.starts_with(part))).count();
     assert_eq!(documented, keys.concat().len());
 }

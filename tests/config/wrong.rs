@@ -96,13 +96,37 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         what: "a URL in place of a name",
         toml: "# where it is\nbackend = 'postgres://user:canary@host/db'\n",
-        said: "configure: this is not the name of a scheme, key: `backend`, known: `bucket`, `hybrid`, `json`, `memory`, `sqlite`, source: `craftx.toml:2`",
+        said: "configure: this is not the name of a scheme, key: `backend`, known: `bucket`, `hybrid`, `json`, `memory`, `postgres`, `postgresql`, `sqlite`, source: `craftx.toml:2`",
         ..NOTHING
     },
     Case {
         what: "a backend that this release does not have",
-        toml: "backend = 'postgres'\n[postgres]\npassword = 'canary'\n",
-        said: "configure: the scheme `postgres` needs the package `craftx-postgres`, which comes with a later release, key: `backend`, source: `craftx.toml:1`",
+        toml: "backend = 'redis'\n[redis]\npassword = 'canary'\n",
+        said: "configure: the scheme `redis` needs the package `craftx-redis`, which comes with a later release, key: `backend`, source: `craftx.toml:1`",
+        ..NOTHING
+    },
+    Case {
+        what: "a password in a file that is not about passwords",
+        toml: "backend = 'postgres'\n[postgres]\nprimary = 'db1:5432'\npassword = 'canary'\n",
+        said: "configure: this must be where the secret is, `env:NAME` or `file:PATH`, and not the secret itself, key: `postgres.password`, source: `craftx.toml:4`",
+        ..NOTHING
+    },
+    Case {
+        what: "a connection to another machine without encryption",
+        toml: "backend = 'postgres'\n[postgres]\nprimary = 'db1:5432'\nreplicas = ['db2:5432']\nsslmode = 'disable'\n",
+        said: "configure: another machine is reached with encryption, unless `allow_plaintext` says otherwise, key: `postgres.sslmode`, source: `craftx.toml:5`",
+        ..NOTHING
+    },
+    Case {
+        what: "encryption that somebody between could switch off",
+        toml: "backend = 'postgres'\n[postgres]\nprimary = 'postgres://u:canary@127.0.0.1'\nsslmode = 'prefer'\n",
+        said: "configure: this would go on without encryption where there is none; write `verify-full` or `disable`, key: `postgres.sslmode`, source: `craftx.toml:4`",
+        ..NOTHING
+    },
+    Case {
+        what: "a cluster without a server",
+        toml: "backend = 'postgres'\n[postgres]\nuser = 'canary'\n",
+        said: "configure: a PostgreSQL store needs a host, such as `postgres://craftx@localhost/craftx`, key: `postgres.path`, source: `craftx.toml:1`, variable: `CRAFTX_POSTGRES__PATH`",
         ..NOTHING
     },
     Case {
@@ -295,7 +319,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         what: "an unknown type of storage",
         variables: &[("CRAFTX_STORAGE_TYPE", "canary")],
-        said: "configure: there is no such type of storage, source: variable `CRAFTX_STORAGE_TYPE`, known: `bucket`, `hybrid`, `json`, `memory`, `sqlite`",
+        said: "configure: there is no such type of storage, source: variable `CRAFTX_STORAGE_TYPE`, known: `bucket`, `hybrid`, `json`, `memory`, `postgres`, `postgresql`, `sqlite`",
         ..NOTHING
     },
     Case {

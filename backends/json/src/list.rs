@@ -52,9 +52,7 @@ impl Store {
         for id in names {
             cx.check_deadline()?;
             let Some((session, live)) = self.look_up(cx, &id)? else { continue };
-            let fits = (live || query.include == Include::All)
-                && query.scope.admits(session.owner.as_deref(), &session.grants)
-                && query.metadata.iter().all(|(key, value)| session.metadata.get(key) == Some(value));
+            let fits = (live || query.include == Include::All) && query.admits(&session);
             if !fits {
                 continue;
             }

@@ -6,7 +6,11 @@ use craftx_core::Error;
 
 /// A call that a task works at, while somebody waits who may give up.
 #[derive(Debug, Default)]
-pub(crate) struct Call(Mutex<State>);
+pub(crate) struct Call {
+    /// A server that takes writes has to be on this timeline, or a newer one.
+    timeline: u32,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 enum State {
@@ -33,8 +37,17 @@ pub(crate) enum Left {
 }
 
 impl Call {
+    /// A call for servers that are on this timeline, or a newer one.
+    pub(crate) fn new(timeline: u32) -> Self {
+        Self { timeline, state: Mutex::default() }
+    }
+
+    pub(crate) fn timeline(&self) -> u32 {
+        self.timeline
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Called by the task before it sends something; `false` if nobody waits any more.

@@ -166,11 +166,6 @@ impl Cluster {
         Some(ahead.map_or(Duration::ZERO, |(since, _)| since.elapsed()))
     }
 
-    /// Somebody has told of a timeline: it counts as seen.
-    pub(crate) fn hear_of(&self, timeline: u32) {
-        self.newest.fetch_max(timeline, Ordering::Relaxed);
-    }
-
     /// From now on connections say for which tenant they are, or no longer.
     pub(crate) fn keep_tenants_apart(&self, on: bool) {
         self.row_security.store(on, Ordering::Relaxed);
@@ -209,6 +204,9 @@ impl Cluster {
             self.nodes.iter().filter(|node| self.role(&node.known()) == Role::Primary).collect();
         match primaries.as_slice() {
             [one] => Ok(one),
+            [] if self.nodes.iter().all(|node| self.role(&node.known()) == Role::Away) => {
+                Err(self.explain("no server of the cluster can be reached"))
+            }
             [] => Err(self.explain("no server of the cluster takes writes")),
             _ => Err(self.explain("two servers take writes on the same timeline; stop the one that should not")),
         }
@@ -270,8 +268,14 @@ impl Cluster {
         let _ = tokio::time::timeout(deadline.remaining(), looked).await;
     }
 
-    /// A connection to the server that takes writes, on the newest timeline.
-    pub(crate) async fn for_writing(&self, deadline: &Deadline) -> Sql<Pooled> {
+    /// How far in the log the server that takes writes was last seen.
+    pub(crate) fn farthest(&self) -> u64 {
+        let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        positions.back().map_or(0, |(_, position)| *position)
+    }
+
+    /// A connection to the server that takes writes, on the newest timeline, and at least on this one.
+    pub(crate) async fn for_writing(&self, at_least: u32, deadline: &Deadline) -> Sql<Pooled> {
         loop {
             let node = self.find_primary(deadline).await?;
             let conn = node.connection(deadline).await?;
@@ -287,8 +291,14 @@ impl Cluster {
                     return Err(Fault::NotPrimary(error));
                 }
                 timeline if timeline < self.newest() => drop(Pooled::take(conn)),
+                timeline if timeline < at_least => {
+                    node.ask.notify_one();
+                    let message = "the server that takes writes was replaced, and its successor is not to be seen";
+                    let error = Error::new(ErrorKind::Unavailable, message).with("server", &node.name);
+                    return Err(Fault::NotPrimary(error));
+                }
                 timeline => {
-                    self.hear_of(timeline);
+                    self.newest.fetch_max(timeline, Ordering::Relaxed);
                     return Ok(conn);
                 }
             }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use craftx_core::{Error, ErrorKind, Result, Secret};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use tokio_postgres::config::Host;
 
 use crate::schema::is_schema_name;
@@ -16,26 +16,26 @@ use crate::schema::is_schema_name;
 /// Which server is the primary is not said but found out, again and again; so the order of the hosts means nothing, and
 /// `primary` and `replicas` are other spellings of the list of hosts.
 ///
-/// `Debug` shows no password.
+/// Neither `Debug` nor `Serialize` shows a password.
 ///
 /// ```
 /// use craftx_postgres::PostgresConfig;
 /// let config = PostgresConfig::new("craftx@127.0.0.1:5432,127.0.0.1:5433/chats").connections(8);
 /// assert_eq!(config.schema, "craftx");
 /// ```
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PostgresConfig {
     /// What follows `postgres://` in a URL: `USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`, percent-encoded. A password is
     /// better kept out of it; see [`password`](Self::password).
-    #[serde(default)]
+    #[serde(default, serialize_with = "without_secrets")]
     pub path: String,
     /// A server, `HOST:PORT` or a URL, instead of or besides those in `path`.
-    #[serde(default)]
+    #[serde(default, serialize_with = "all_without_secrets")]
     pub primary: Option<String>,
     /// Further servers, spelled like `primary`.
-    #[serde(default)]
+    #[serde(default, serialize_with = "all_without_secrets")]
     pub replicas: Vec<String>,
     /// The user, unless `path` has one.
     #[serde(default)]
@@ -94,7 +94,7 @@ pub struct PostgresConfig {
 }
 
 /// Whether a connection is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SslMode {
@@ -110,6 +110,19 @@ pub enum SslMode {
     VerifyCa,
     /// It is, and the server is verified.
     VerifyFull,
+}
+
+/// A URL as it may be shown.
+fn without_secrets<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&craftx_core::shown_url(url))
+}
+
+/// URLs as they may be shown.
+fn all_without_secrets<'a, S: Serializer>(
+    urls: impl IntoIterator<Item = &'a String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(urls.into_iter().map(|url| craftx_core::shown_url(url)))
 }
 
 fn default_schema() -> String {
@@ -429,6 +442,7 @@ mod tests {
     #[test]
     fn debug_shows_no_password() {
         let config = PostgresConfig::new("u:canary@h/d");
-        assert!(!format!("{config:?}").contains("canary"));
+        let shown = format!("{config:?} {}", serde_json::to_string(&config).unwrap());
+        assert!(!shown.contains("canary"), "{shown}");
     }
 }

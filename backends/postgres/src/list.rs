@@ -2,7 +2,7 @@
 
 use craftx_core::{
     Binding, Cursor, Error, Include, Page, Scope, Session, SessionId, SessionOrder, SessionQuery, Tenant, async_trait,
-    page_size,
+    json, page_size,
 };
 
 use crate::conn::{Conn, For};
@@ -67,7 +67,8 @@ impl Reading for List {
                 let (found, session) = describe(row)?;
                 let place = self.place(&found, &session.id);
                 after = Some(place.clone());
-                if !admits(&self.query, &session) {
+                // What SQL has not decided already: objects are equal whatever the order of their keys, and so on.
+                if !self.query.admits(&session) {
                     continue;
                 }
                 if page.items.len() == size {
@@ -92,12 +93,6 @@ impl List {
             _ => id.as_str().to_owned(),
         }
     }
-}
-
-/// What SQL has not decided already: objects are equal whatever the order of their keys, and so on.
-fn admits(query: &SessionQuery, session: &Session) -> bool {
-    query.scope.admits(session.owner.as_deref(), &session.grants)
-        && query.metadata.iter().all(|(key, value)| session.metadata.get(key) == Some(value))
 }
 
 /// A list as SQL: one row for each session that may be on the page, in order.
@@ -146,7 +141,7 @@ impl Statement {
         statement.scope(&query.scope)?;
         for (key, value) in &query.metadata {
             let mut values = vec![key.clone().into_bytes()];
-            let exact = has_one_text(value);
+            let exact = json::has_one_text(value);
             if exact {
                 values.push(value.to_string().into_bytes());
             }
@@ -237,17 +232,6 @@ pub(crate) fn visible(principals: usize, roles: usize) -> String {
         " AND EXISTS (SELECT 1 FROM @.visible_to v WHERE v.tid = s.tid AND v.sid = s.sid
           AND (v.name = ANY (${principals}::text[]) OR (NOT v.owner AND v.name = ANY (${roles}::text[]))))"
     )
-}
-
-/// Whether equal values have equal text: not so for objects, whose keys may be in another order, and for 0.0 and -0.0.
-fn has_one_text(value: &serde_json::Value) -> bool {
-    use serde_json::Value::{Array, Bool, Null, Number, Object, String};
-    match value {
-        Object(_) => false,
-        Number(number) => !number.is_f64(),
-        Array(items) => items.iter().all(has_one_text),
-        Null | Bool(_) | String(_) => true,
-    }
 }
 
 /// A page of the tenants that have records.

@@ -135,10 +135,14 @@ impl Node {
         drop(made);
     }
 
-    /// Whether the replica may have what is needed, as far as is known.
+    /// Whether the replica may have what is needed. One that lacked something is not tried before it was seen to have that.
     pub(crate) fn may_have(&self, needed: u64) -> bool {
         let lacked = self.lacked.load(Ordering::Relaxed);
-        lacked == 0 || self.known().there().is_some_and(|seen| seen.position >= lacked.min(needed))
+        let position = self.known().there().map_or(0, |seen| seen.position);
+        if lacked != 0 && position >= lacked {
+            self.lacked.store(0, Ordering::Relaxed);
+        }
+        position >= lacked.min(needed)
     }
 
     /// Remembers that the replica lacked something.

@@ -64,6 +64,8 @@ async fn prepare(
     cluster.first_look(&deadline).await;
     let node = match any_server(&cluster) {
         Some(node) => node,
+        // While one answers, it may be about to be promoted; where none does, the addresses are more likely to be wrong.
+        None if cluster.nodes.iter().all(|node| node.known().there().is_none()) => cluster.primary()?,
         None => cluster.find_primary(&deadline).await?,
     };
     let (conn, _) = Conn::open(&node.reach).await?;

@@ -165,7 +165,7 @@ impl Store {
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let (deadline, call) = (Deadline::of(cx), Arc::new(Call::default()));
+        let (deadline, call) = (Deadline::of(cx), Arc::new(Call::new(self.timeline_of(cx))));
         let job = job(Arc::clone(self), deadline.clone(), Arc::clone(&call));
         let inside = Arc::clone(&self.inside).try_read_owned().map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
@@ -230,7 +230,6 @@ impl Store {
         cx: &Context,
         writing: W,
     ) -> Result<(W::Answer, Option<Token>)> {
-        self.heed(cx);
         self.on_runtime(
             cx,
             move |store, deadline, call| async move { store.write_until(&writing, &deadline, &call).await },
@@ -238,26 +237,30 @@ impl Store {
         .await
     }
 
+    /// The place that the token of a call names, if it is one of this cluster.
+    fn place(&self, cx: &Context) -> Option<Place> {
+        cx.token.as_ref().and_then(Place::read).filter(|place| self.cluster.is(place.system))
+    }
+
+    /// The timeline on which a server has to be that may do this call: whoever gave the token has seen it. It counts for this
+    /// call only, because a token may come from anybody.
+    fn timeline_of(&self, cx: &Context) -> u32 {
+        self.place(cx).map_or(0, |place| place.timeline)
+    }
+
     fn needs(&self, cx: &Context) -> Needs {
-        if cx.freshness == Freshness::Eventual {
-            self.heed(cx);
-            return Needs::Nothing;
+        match cx.freshness {
+            Freshness::Eventual => return Needs::Nothing,
+            Freshness::Latest => return Needs::Primary,
+            _ => {}
         }
         let seen = self.seen.load(Ordering::Relaxed);
-        match (&cx.token, self.heed(cx)) {
+        match (&cx.token, self.place(cx)) {
             (None, _) => Needs::Position(seen),
             (Some(_), Some(place)) => Needs::Position(seen.max(place.position)),
             // A token of another store says nothing here; who takes writes has everything.
             (Some(_), None) => Needs::Primary,
         }
-    }
-
-    /// The place that the token of a call names, if it is one of this cluster. Whoever gave it has seen its timeline: a
-    /// server that takes writes on an older one was replaced.
-    fn heed(&self, cx: &Context) -> Option<Place> {
-        let place = cx.token.as_ref().and_then(Place::read).filter(|place| self.cluster.is(place.system))?;
-        self.cluster.hear_of(place.timeline);
-        Some(place)
     }
 
     async fn read_somewhere<R: Reading>(
@@ -316,7 +319,8 @@ impl Store {
         };
         match (before, needs) {
             (Ok(before), Needs::Position(needed)) if before < needed => {
-                node.lacks(needed);
+                // A token may speak of a position that there never was.
+                node.lacks(needed.min(self.cluster.farthest()));
                 return None;
             }
             (Err(_), _) => {
@@ -340,7 +344,7 @@ impl Store {
     }
 
     async fn read_primary_once<R: Reading>(&self, reading: &R, deadline: &Deadline, call: &Call) -> Sql<R::Answer> {
-        let conn = self.cluster.for_writing(deadline).await?;
+        let conn = self.cluster.for_writing(call.timeline(), deadline).await?;
         if !call.begin() {
             return Err(late());
         }
@@ -407,7 +411,7 @@ impl Store {
         call: &Call,
         sent: &mut bool,
     ) -> Sql<(W::Answer, Option<Token>)> {
-        let conn = self.cluster.for_writing(deadline).await?;
+        let conn = self.cluster.for_writing(call.timeline(), deadline).await?;
         if !call.begin() {
             return Err(Fault::Refused(Deadline::error()));
         }
@@ -433,9 +437,10 @@ impl Store {
     }
 
     fn wrote(&self, conn: &Conn, position: u64) -> Option<Token> {
-        self.seen.fetch_max(position, Ordering::Relaxed);
+        let before = self.seen.fetch_max(position, Ordering::Relaxed);
         let system = self.cluster.system()?;
-        Some(Place { system, timeline: conn.timeline(), position }.token())
+        // For everything that this handle has seen, so that the last token that it gave is enough.
+        Some(Place { system, timeline: conn.timeline(), position: position.max(before) }.token())
     }
 
     /// Has the servers looked at if the one that takes writes may be another one now.

@@ -12,8 +12,9 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Of the same width for all, so that the order of texts is the order of places.
     pub(crate) fn token(self) -> Token {
-        Token(format!("pg-{:016x}-{:x}-{:x}", self.system, self.timeline, self.position))
+        Token(format!("pg-{:016x}-{:08x}-{:016x}", self.system, self.timeline, self.position))
     }
 
     /// `None` for what is no token of PostgreSQL.
@@ -39,7 +40,9 @@ mod tests {
         ] {
             assert_eq!(Place::read(&place.token()), Some(place));
         }
-        for other in ["", "pg", "pg-1-1-1", "pg-0000000000000001-1-1-", "pg-0000000000000001-1-g", "sqlite-1"] {
+        let at = |timeline, position| Place { system: 1, timeline, position }.token();
+        assert!(at(1, 9) < at(1, 10) && at(1, 10) < at(2, 3));
+        for other in ["", "pg", "pg-1-1-1", "pg-0000000000000001-00000001-0000000000000001-", "pg-1-1-g", "sqlite-1"] {
             assert_eq!(Place::read(&Token(other.into())), None, "{other}");
         }
     }

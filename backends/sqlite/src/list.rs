@@ -1,11 +1,11 @@
 //! Listing sessions and tenants.
 
 use craftx_core::{
-    Binding, Cursor, Error, Include, Page, Scope, Session, SessionId, SessionOrder, SessionQuery, Tenant, page_size,
+    Binding, Cursor, Error, Include, Page, Scope, Session, SessionId, SessionOrder, SessionQuery, Tenant, json,
+    page_size,
 };
 use rusqlite::types::Value as Sqlite;
 use rusqlite::{Connection, params, params_from_iter};
-use serde_json::Value;
 
 use crate::error::{Sql, corrupted};
 use crate::row::{self, SessionRow};
@@ -28,7 +28,8 @@ pub(crate) fn sessions(conn: &Connection, tenant: &Tenant, query: &SessionQuery)
         let id = SessionId::new(id).map_err(|_| corrupted("a stored name of a session is not one"))?;
         let row = SessionRow::read(row)?;
         let session = row.describe(conn, id)?;
-        if !admits(query, &session) {
+        // What SQL has not decided already: objects are equal whatever the order of their keys, and so on.
+        if !query.admits(&session) {
             continue;
         }
         if page.items.len() == size {
@@ -42,12 +43,6 @@ pub(crate) fn sessions(conn: &Connection, tenant: &Tenant, query: &SessionQuery)
         page.items.push(session);
     }
     Ok(page)
-}
-
-/// What SQL has not decided already: objects are equal whatever the order of their keys, and so on.
-fn admits(query: &SessionQuery, session: &Session) -> bool {
-    query.scope.admits(session.owner.as_deref(), &session.grants)
-        && query.metadata.iter().all(|(key, value)| session.metadata.get(key) == Some(value))
 }
 
 /// The query as SQL: one row for each session that may be on the page, in order.
@@ -70,7 +65,7 @@ fn statement(tenant: &Tenant, query: &SessionQuery, after: Option<&str>) -> Sql<
     for (key, value) in &query.metadata {
         sql.push_str(" AND EXISTS (SELECT 1 FROM session_keys k WHERE k.sid = s.sid AND k.key = ? AND k.value");
         values.push(Sqlite::from(key.clone()));
-        if has_one_text(value) {
+        if json::has_one_text(value) {
             sql.push_str(" = ?)");
             values.push(Sqlite::from(value.to_string()));
         } else {
@@ -117,16 +112,6 @@ fn push_names<'a>(sql: &mut String, values: &mut Vec<Sqlite>, names: impl Iterat
     for (index, name) in names.enumerate() {
         sql.push_str(if index == 0 { "?" } else { ", ?" });
         values.push(Sqlite::from(name.clone()));
-    }
-}
-
-/// Whether equal values have equal text: not so for objects, whose keys may be in another order, and for 0.0 and -0.0.
-fn has_one_text(value: &Value) -> bool {
-    match value {
-        Value::Object(_) => false,
-        Value::Number(number) => !number.is_f64(),
-        Value::Array(items) => items.iter().all(has_one_text),
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
 

@@ -14,8 +14,10 @@ mod failover;
 mod frozen;
 mod full_disk;
 mod isolation;
+mod logs;
 mod migration;
 mod network;
+mod programs;
 mod reads;
 mod round_trips;
 #[path = "../faults/size.rs"]

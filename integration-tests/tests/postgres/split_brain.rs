@@ -8,7 +8,9 @@ use craftx_integration_tests::servers::{Fault, Postgres as Servers, PostgresOpti
 use craftx_postgres::Postgres;
 use futures_executor::block_on;
 
-use crate::support::{config, cx, eventually, fresh_schema, message, open, texts, url_of_ports, within, write};
+use crate::support::{
+    cluster, config, cx, eventually, fresh_schema, message, open, texts, url_of_ports, within, write,
+};
 
 /// How many handles are opened while two servers take writes. Which server answers first is chance.
 const FRESH: u64 = 4;
@@ -95,12 +97,29 @@ fn only_a_token_tells(servers: &Servers, schema: &str, token: Option<Token>) {
     let record = [message(400, "lost")];
     let refused = block_on(write(&fresh, &within(1_000).with_token(token), "a", &record)).unwrap_err();
     assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::Unavailable, Outcome::NotApplied), "{refused:?}");
-    assert!(refused.to_string().contains("outdated"), "{refused}");
+    assert!(refused.to_string().contains("was replaced"), "{refused}");
     assert_eq!(messages(servers, 0, schema), 1);
-    // What it was told it does not forget.
-    let refused = block_on(write(&fresh, &within(1_000), "a", &record)).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Unavailable);
-    assert_eq!(messages(servers, 0, schema), 1);
+}
+
+#[test]
+fn a_forged_token_harms_no_call_but_its_own() {
+    if !postgres_is_there("a forged token") {
+        return;
+    }
+    let store = open(config(&cluster().url(), &fresh_schema()));
+    let token = write_one(&store, 1).unwrap().unwrap().0;
+    // Its three parts: which cluster, which timeline, and how far.
+    let parts: Vec<&str> = token.splitn(4, '-').collect();
+    let forged = |timeline: &str, position: &str| Some(Token(format!("pg-{}-{timeline}-{position}", parts[1])));
+    let later = within(1_000).with_token(forged("ffffffff", parts[3]));
+    let refused = block_on(write(&store, &later, "a", &[message(2, "m2")])).unwrap_err();
+    assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::Unavailable, Outcome::NotApplied), "{refused:?}");
+    // The primary has everything, whatever a token says.
+    let farther = within(5_000).with_token(forged(parts[2], "ffffffffffffffff"));
+    assert_eq!(block_on(texts(&store, &farther, "a")).unwrap(), ["m1"]);
+    write_one(&store, 3).unwrap();
+    assert_eq!(block_on(texts(&store, &cx(), "a")).unwrap(), ["m1", "m3"]);
+    assert!(block_on(store.status(&cx())).unwrap().nodes.iter().all(|node| node.role != "outdated"));
 }
 
 #[test]
