@@ -36,8 +36,7 @@ async fn write(storage: &Storage, begin: usize, end: usize) -> Outcome<()> {
 fn with(settings: &Settings, search: &str) -> Outcome<Row> {
     let rounds = settings.rounds(5);
     let each = settings.scaled(200_000) / rounds;
-    let what =
-        format!("PostgreSQL, bulk copy of {} messages in batches of {BATCH}, `search={search}`", each * rounds);
+    let what = format!("PostgreSQL, bulk copy of {} messages in batches of {BATCH}, `search={search}`", each * rounds);
     let Some(server) = server() else { return Ok(skipped(what)) };
     let runtime = runtime()?;
     let storage = runtime.block_on(store(server, "import", &format!("search={search}")))?;

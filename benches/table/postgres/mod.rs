@@ -32,7 +32,8 @@ fn server() -> Option<&'static Postgres> {
     static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
     let start = || {
         // The harness has settings of its own for tests that kill servers.
-        let extra = [("shared_buffers", "128MB"), ("wal_log_hints", "off"), ("wal_keep_size", "0")];
+        let extra =
+            [("shared_buffers", "128MB"), ("wal_log_hints", "off"), ("wal_keep_size", "0"), ("max_connections", "300")];
         let extra = extra.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let options = PostgresOptions { fsync: true, extra, ..PostgresOptions::default() };
         postgres_is_there("the benches of PostgreSQL").then(|| Postgres::start(&options))
@@ -59,10 +60,7 @@ fn runtime() -> Outcome<Runtime> {
 }
 
 /// Runs something as a task, as the handlers of a server are.
-fn run<T: Send + 'static>(
-    runtime: &Runtime,
-    work: impl Future<Output = Outcome<T>> + Send + 'static,
-) -> Outcome<T> {
+fn run<T: Send + 'static>(runtime: &Runtime, work: impl Future<Output = Outcome<T>> + Send + 'static) -> Outcome<T> {
     let done = runtime.block_on(runtime.spawn(async move { work.await.map_err(|error| error.to_string()) }))?;
     Ok(done?)
 }

@@ -57,7 +57,10 @@ pub(crate) fn search(settings: &Settings) -> Outcome<Row> {
     Ok(Row::Measured {
         what,
         craftx: time(pairs.a(1)),
-        baseline: format!("the same words asked of the same index, with the terms of what is found: {}", time(pairs.b(1))),
+        baseline: format!(
+            "the same words asked of the same index, with the terms of what is found: {}",
+            time(pairs.b(1))
+        ),
         value: Value::Times(pairs.median_a_over_b()),
         goal: Goal::None,
     })

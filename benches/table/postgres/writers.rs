@@ -125,11 +125,10 @@ fn pgbench_script(search: bool) -> String {
         format!("{indexed}::bigint"),
         format!("{count}::bigint"),
         format!("{search}"),
-        format!("ARRAY[{stamp}]"),
-        "ARRAY['user']".into(),
-        format!("ARRAY['{text}']::bytea[]"),
-        "ARRAY[NULL]::bytea[]".into(),
-        format!("ARRAY[{terms}]::text[]"),
+        "'user'".into(),
+        format!("'{text}'::bytea"),
+        "NULL::bytea".into(),
+        format!("{terms}::text"),
     ];
     let mut sql = craftx_postgres::append_statement("pgbench");
     for (n, value) in values.iter().enumerate().rev() {
