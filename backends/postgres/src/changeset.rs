@@ -35,13 +35,17 @@ const CLEARED: [&str; 3] = [
     "DELETE FROM @.session_keys WHERE tid = $1 AND sid = $2 AND stamp <= $3",
     gone!("WHERE m.tid = $1 AND m.sid = $2 AND m.stamp <= $3"),
 ];
-const DELETE: &str = gone!("WHERE m.tid = $1 AND m.sid = $2 AND m.stamp = ANY ($3)");
+/// As where a write looks what is there, each message is looked up by itself, and not the session read.
+const DELETE: &str = gone!(
+    "WHERE m.ctid = ANY (ARRAY (SELECT r.ctid FROM unnest($3::uuid[]) u (stamp), LATERAL (
+         SELECT ctid FROM @.messages WHERE tid = $1 AND sid = $2 AND stamp = u.stamp OFFSET 0) r))"
+);
 const REMEMBER: &str = "INSERT INTO @.deletions (tid, sid, id, stamp, seq)
      SELECT $1, $2, u.id, u.stamp, u.seq FROM unnest($3::uuid[], $4::uuid[], $5::bigint[]) u (id, stamp, seq)
      ON CONFLICT (tid, sid, id) DO UPDATE SET stamp = excluded.stamp, seq = excluded.seq";
 const REPLACE: &str = gone!(
-    "USING unnest($3::uuid[], $4::smallint[]) u (stamp, variant)
-     WHERE m.tid = $1 AND m.sid = $2 AND m.stamp = u.stamp AND m.variant = u.variant"
+    "WHERE m.ctid = ANY (ARRAY (SELECT r.ctid FROM unnest($3::uuid[], $4::smallint[]) u (stamp, variant), LATERAL (
+         SELECT ctid FROM @.messages WHERE tid = $1 AND sid = $2 AND stamp = u.stamp AND variant = u.variant OFFSET 0) r))"
 );
 const INSERT: &str = "INSERT INTO @.messages (tid, sid, stamp, variant, seq, role, text, rest, terms)
      SELECT $1, $2, u.stamp, u.variant, u.seq, u.role, u.text, u.rest, string_to_array(u.terms, ' ')
