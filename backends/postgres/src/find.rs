@@ -287,7 +287,7 @@ impl Find {
             if side < 0 { before.push(near) } else { after.push(near) }
         }
         for (before, after) in &mut around {
-            before.sort_unstable_by(|one, next| next.stamp.cmp(&one.stamp));
+            before.sort_unstable_by_key(|near| std::cmp::Reverse(near.stamp));
             after.sort_unstable_by_key(|near| near.stamp);
         }
         Ok(around)

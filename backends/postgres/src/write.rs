@@ -39,11 +39,11 @@ impl Writing for Write {
 impl Write {
     /// The messages, if there is nothing else, in order.
     fn appends(&self) -> Option<Vec<&Message>> {
-        let message = |record| match record {
-            &Record::Message(ref message) => Some(message),
+        let messages = self.records.iter().map(|record| match record {
+            Record::Message(message) => Some(message),
             _ => None,
-        };
-        let messages: Vec<_> = self.records.iter().map(message).collect::<Option<_>>()?;
+        });
+        let messages: Vec<_> = messages.collect::<Option<_>>()?;
         let in_order = !messages.is_empty() && messages.is_sorted_by(|one, next| one.id < next.id);
         (in_order && self.options.expect == Expect::Anything).then_some(messages)
     }

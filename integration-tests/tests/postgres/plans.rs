@@ -57,6 +57,9 @@ fn fill(store: &Postgres, sessions: u64, long: u64) {
     }
 }
 
+/// Makes a call, which is the one with this number.
+type Call<'a> = Box<dyn Fn(usize) + 'a>;
+
 const LARGE: [&str; 2] = ["on sessions", "on messages"];
 
 /// The plans of what is called, again and again, until the server keeps one for all values.
@@ -91,7 +94,7 @@ fn calls_are_answered_from_indexes() {
         block_on(store.sessions(&cx, &query)).unwrap().next
     };
     let long_session = session("long");
-    let calls: [(&str, Box<dyn Fn(usize) + '_>); 11] = [
+    let calls: [(&str, Call<'_>); 11] = [
         (
             "the last messages",
             Box::new(|_| {

@@ -77,7 +77,7 @@ fn records(number: u64) -> Vec<Record> {
         1 => vec![grant("bob")],
         _ => Vec::new(),
     };
-    let owner = (number % 3 != 2).then(|| if number % 3 == 0 { "ann".to_owned() } else { "bob".to_owned() });
+    let owner = (number % 3 != 2).then(|| if number.is_multiple_of(3) { "ann".to_owned() } else { "bob".to_owned() });
     records.push(Record::Acl { stamp: at(950), owner, grants });
     if number == 6 {
         records.push(Record::Cleared { through: at(20), stamp: at(960) });
