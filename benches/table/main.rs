@@ -21,6 +21,8 @@ mod failover;
 mod import;
 mod layers;
 mod messages;
+#[cfg(unix)]
+mod postgres;
 mod raw;
 mod reads;
 mod rewrite;
@@ -43,7 +45,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 type Bench = fn(&Settings) -> Outcome<Row>;
 
 /// Every row by its name, in the order of the table.
-const BENCHES: [(&str, Bench); 29] = [
+const BENCHES: &[(&str, Bench)] = &[
     ("sqlite-one-writer", appends::one_writer),
     ("sqlite-one-writer-thread", appends::one_writer_thread),
     ("sqlite-64-writers", appends::many_writers),
@@ -71,6 +73,22 @@ const BENCHES: [(&str, Bench); 29] = [
     ("encrypt-2k", seal::small_ratio),
     ("encrypt-2k-time", seal::small_time),
     ("encrypt-1m", seal::large),
+    #[cfg(unix)]
+    ("postgres-append", postgres::append),
+    #[cfg(unix)]
+    ("postgres-append-searchable", postgres::append_searchable),
+    #[cfg(unix)]
+    ("postgres-64-writers", postgres::writers),
+    #[cfg(unix)]
+    ("postgres-64-writers-searchable", postgres::writers_searchable),
+    #[cfg(unix)]
+    ("postgres-last-50", postgres::last_50),
+    #[cfg(unix)]
+    ("postgres-import", postgres::import),
+    #[cfg(unix)]
+    ("postgres-import-searchable", postgres::import_searchable),
+    #[cfg(unix)]
+    ("postgres-search", postgres::search),
     ("sqlite-space", space::sqlite),
     ("json-space", space::json),
 ];

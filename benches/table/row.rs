@@ -40,6 +40,8 @@ impl fmt::Display for Value {
 pub(crate) enum Goal {
     AtLeast(Value),
     AtMost(Value),
+    /// Nothing was promised; it is good to know.
+    None,
 }
 
 impl Goal {
@@ -47,6 +49,7 @@ impl Goal {
         match self {
             Self::AtLeast(goal) => value.number() >= goal.number(),
             Self::AtMost(goal) => value.number() <= goal.number(),
+            Self::None => true,
         }
     }
 }
@@ -56,6 +59,7 @@ impl fmt::Display for Goal {
         match self {
             Self::AtLeast(value) => write!(f, "≥ {value}"),
             Self::AtMost(value) => write!(f, "≤ {value}"),
+            Self::None => write!(f, "–"),
         }
     }
 }
@@ -93,7 +97,11 @@ pub(crate) fn table(rows: &[(&str, Row)]) -> String {
     for (name, row) in rows {
         let line = match row {
             Row::Measured { what, craftx, baseline, value, goal } => {
-                let met = if goal.is_met_by(*value) { "met" } else { "**missed**" };
+                let met = match goal {
+                    Goal::None => "",
+                    _ if goal.is_met_by(*value) => "met",
+                    _ => "**missed**",
+                };
                 format!("| `{name}` | {what} | {craftx} | {baseline} | {value} | {goal} | {met} |")
             }
             Row::Skipped { what, reason } => format!("| `{name}` | {what} | | | | | skipped: {reason} |"),

@@ -20,24 +20,24 @@ use crate::{Outcome, messages};
 /// How many queries are measured.
 const QUERIES: usize = 61;
 /// How many words a query has.
-const WORDS: usize = 3;
+pub(crate) const WORDS: usize = 3;
 /// How many messages a page has.
-const PAGE: u32 = 10;
+pub(crate) const PAGE: u32 = 10;
 /// Over how many sessions the messages are spread.
-const SESSIONS: usize = 500;
+pub(crate) const SESSIONS: usize = 500;
 
 /// How many messages are written at once where a store is filled.
-const BATCH: usize = 1_000;
+pub(crate) const BATCH: usize = 1_000;
 
 /// What people wrote, and what was asked about it.
-struct Corpus {
+pub(crate) struct Corpus {
     texts: Vec<String>,
-    queries: Vec<Vec<String>>,
+    pub(crate) queries: Vec<Vec<String>>,
 }
 
 impl Corpus {
     /// `None` if there is no such file.
-    fn read(settings: &Settings) -> Outcome<Option<Self>> {
+    pub(crate) fn read(settings: &Settings) -> Outcome<Option<Self>> {
         let Ok(text) = std::fs::read_to_string(&settings.locomo) else { return Ok(None) };
         let samples: Vec<Json> = serde_json::from_str(&text)?;
         let texts =
@@ -66,7 +66,7 @@ fn words(question: &Json) -> Option<Vec<String>> {
     (words.len() == WORDS).then_some(words)
 }
 
-fn skipped(settings: &Settings, what: String) -> Row {
+pub(crate) fn skipped(settings: &Settings, what: String) -> Row {
     Row::Skipped { what, reason: format!("there are no conversations in `{}`", settings.locomo.display()) }
 }
 
@@ -166,7 +166,7 @@ pub(crate) fn clear(settings: &Settings) -> Outcome<Row> {
 }
 
 /// Writes messages by their number, in batches of which each goes to one session.
-fn fill(
+pub(crate) fn fill(
     storage: &Storage,
     corpus: &Corpus,
     numbers: Range<usize>,

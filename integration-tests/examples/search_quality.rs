@@ -2,8 +2,10 @@
 //! (`locomo10.json`; Maharana et al., "Evaluating Very Long-Term Conversational Memory of LLM Agents", 2024).
 //!
 //! ```sh
-//! cargo run --release -p craftx-integration-tests --example search_quality -- locomo10.json [run.jsonl]
+//! cargo run --release -p craftx-integration-tests --example search_quality -- [--postgres] locomo10.json [run.jsonl]
 //! ```
+//!
+//! The store is one of SQLite; with `--postgres` one of PostgreSQL, on a server that is started for it.
 //!
 //! Each conversation becomes a session of one store, so that there is one index over all; each question is searched for
 //! in its session. What is printed is recall@k: how many of the messages that are named as evidence are among the first
@@ -13,15 +15,20 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a tool for developers: it may stop where its input is wrong"
 )]
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
+use std::sync::Arc;
 
 use craftx_core::{
-    Backend, Context, Message, Prepare, Record, Role, SearchQuery, SessionId, Stamp, Tenant, WriteOptions,
+    Backend, Context, DynBackend, Location, Message, Prepare, Record, Role, SearchQuery, SessionId, Stamp, Tenant,
+    WriteOptions,
 };
+use craftx_integration_tests::servers::{self, PostgresOptions, postgres_is_there};
+use craftx_postgres::{Postgres, PostgresConfig};
 use craftx_sqlite::{Durability, Sqlite, SqliteConfig};
 use futures_executor::block_on;
 use serde_json::Value;
@@ -37,22 +44,38 @@ struct Score {
 }
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
+    let (options, arguments): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let mut arguments = arguments.into_iter();
     let Some(path) = arguments.next() else {
         // The data set is not part of the repository, and a run of all examples has none to name.
-        println!("skipped: no file of conversations was named; usage: search_quality FILE [RUN]");
+        println!("skipped: no file of conversations was named; usage: search_quality [--postgres] FILE [RUN]");
         return;
     };
     let mut out = arguments.next().map(|path| std::fs::File::create(path).expect("the second file can be written"));
     let text = std::fs::read_to_string(path).expect("the file can be read");
     let samples: Vec<Value> = serde_json::from_str(&text).expect("the file is JSON");
     let folder = tempfile::tempdir().expect("there is a place for the store");
-    let config = SqliteConfig::new(folder.path().join("locomo.db")).durability(Durability::ProcessCrash);
-    let store = Sqlite::new(config).expect("the configuration is right");
+    let (_server, store) = match options.as_slice() {
+        [] => {
+            let config = SqliteConfig::new(folder.path().join("locomo.db")).durability(Durability::ProcessCrash);
+            (None, Arc::new(Sqlite::new(config).expect("the configuration is right")) as DynBackend)
+        }
+        [option] if option == "--postgres" => {
+            if !postgres_is_there("searching in PostgreSQL") {
+                return;
+            }
+            let server = servers::Postgres::start(&PostgresOptions::default());
+            let config = Location::parse(&server.url()).and_then(|location| location.config());
+            let config: PostgresConfig = config.expect("the server has a URL");
+            (Some(server), Arc::new(Postgres::new(config).expect("the configuration is right")) as DynBackend)
+        }
+        _ => panic!("the one option is `--postgres`"),
+    };
     let cx = Context::system(Tenant::default());
     block_on(store.prepare(&cx, Prepare::Migrate)).expect("the store opens");
     // By session, what the messages are called in the file.
-    let names: Vec<BTreeMap<Stamp, String>> = samples.iter().map(|sample| write(&store, &cx, sample)).collect();
+    let names: Vec<BTreeMap<Stamp, String>> = samples.iter().map(|sample| write(&*store, &cx, sample)).collect();
     let mut scores: BTreeMap<String, Score> = BTreeMap::new();
     for (sample, names) in samples.iter().zip(&names) {
         for (index, question) in sample.get("qa").and_then(Value::as_array).into_iter().flatten().enumerate() {
@@ -105,7 +128,7 @@ fn session(sample: &Value) -> SessionId {
 }
 
 /// Writes a conversation as one session, with the speakers as the authors of the messages.
-fn write(store: &Sqlite, cx: &Context, sample: &Value) -> BTreeMap<Stamp, String> {
+fn write(store: &dyn Backend, cx: &Context, sample: &Value) -> BTreeMap<Stamp, String> {
     let conversation = sample.get("conversation").and_then(Value::as_object).expect("a sample has a conversation");
     let mut parts: Vec<(u32, &Vec<Value>)> = conversation
         .iter()

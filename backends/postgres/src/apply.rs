@@ -27,14 +27,25 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const LOCK: &str = concat!("SELECT ", row::columns!(), " FROM @.sessions s WHERE s.tid = $1 AND s.id = $2 FOR UPDATE");
 /// What has to be so that the transaction makes sense.
 const STORE: &str = "SELECT (SELECT search FROM @.store), (SELECT tid FROM @.tenants WHERE name = $1)";
-const DELETIONS: &str = "SELECT id, stamp FROM @.deletions WHERE tid = $1
-     AND sid = (SELECT sid FROM @.sessions WHERE tid = $1 AND id = $2) AND id = ANY ($3)";
-const BODIES: &str = concat!(
-    "SELECT ",
-    body::columns!(),
-    " FROM @.messages WHERE tid = $1 AND sid = (SELECT sid FROM @.sessions WHERE tid = $1 AND id = $2)
-     AND stamp = ANY ($3) ORDER BY stamp, variant"
-);
+/// Rows of a session by their ids, each looked up by itself (`OFFSET 0` keeps it so): the server knows how long sessions are
+/// on average, and would read all of one that is long.
+macro_rules! by_id {
+    ($columns:expr, $table:literal, $id:literal) => {
+        concat!(
+            "SELECT r.* FROM @.sessions s, unnest($3::uuid[]) i (id), LATERAL (SELECT ",
+            $columns,
+            " FROM @.",
+            $table,
+            " WHERE tid = $1 AND sid = s.sid AND ",
+            $id,
+            " = i.id OFFSET 0) r WHERE s.tid = $1 AND s.id = $2"
+        )
+    };
+}
+
+const DELETIONS: &str = by_id!("id, stamp", "deletions", "id");
+const BODIES: &str =
+    concat!(by_id!(concat!(body::columns!(), ", variant"), "messages", "stamp"), " ORDER BY stamp, variant");
 const KEYS: &str = "SELECT stamp, key, value FROM @.session_keys WHERE tid = $1
      AND sid = (SELECT sid FROM @.sessions WHERE tid = $1 AND id = $2) AND key = ANY ($3)";
 const ACLS: &str = "SELECT seq, body FROM @.acls WHERE tid = $1
@@ -80,10 +91,12 @@ async fn in_transaction(write: &Write, store: &Store, conn: &Conn, tid: i32) -> 
     let wanted = Wanted::of(&write.records);
     let mut steps = conn.begin(For::Tenant(&write.tenant), BEGIN);
     let begun = steps.len();
-    steps.push(Step::query(store.sql.with_schema(STORE), [Value::Text(write.tenant.as_str())]));
     steps.extend(wanted.steps(store, tid, write.session.as_str()));
-    let mut answers = conn.all(&steps).await?.into_iter().skip(begun);
-    let known = answers.next().unwrap_or_default();
+    // After the lock, which waits for whoever switches the index on or off.
+    steps.push(Step::query(store.sql.with_schema(STORE), [Value::Text(write.tenant.as_str())]));
+    let mut answers = conn.all(&steps).await?;
+    let known = answers.pop().unwrap_or_default();
+    let answers = answers.into_iter().skip(begun);
     let (search, found): (bool, Option<i32>) = match known.first() {
         Some(known) => (known.try_get(0)?, known.try_get(1)?),
         None => return Err(corrupted("the store does not say what it is").into()),

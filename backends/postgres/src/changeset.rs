@@ -35,13 +35,17 @@ const CLEARED: [&str; 3] = [
     "DELETE FROM @.session_keys WHERE tid = $1 AND sid = $2 AND stamp <= $3",
     gone!("WHERE m.tid = $1 AND m.sid = $2 AND m.stamp <= $3"),
 ];
-const DELETE: &str = gone!("WHERE m.tid = $1 AND m.sid = $2 AND m.stamp = ANY ($3)");
+/// As where a write looks what is there, each message is looked up by itself, and not the session read.
+const DELETE: &str = gone!(
+    "WHERE m.ctid = ANY (ARRAY (SELECT r.ctid FROM unnest($3::uuid[]) u (stamp), LATERAL (
+         SELECT ctid FROM @.messages WHERE tid = $1 AND sid = $2 AND stamp = u.stamp OFFSET 0) r))"
+);
 const REMEMBER: &str = "INSERT INTO @.deletions (tid, sid, id, stamp, seq)
      SELECT $1, $2, u.id, u.stamp, u.seq FROM unnest($3::uuid[], $4::uuid[], $5::bigint[]) u (id, stamp, seq)
      ON CONFLICT (tid, sid, id) DO UPDATE SET stamp = excluded.stamp, seq = excluded.seq";
 const REPLACE: &str = gone!(
-    "USING unnest($3::uuid[], $4::smallint[]) u (stamp, variant)
-     WHERE m.tid = $1 AND m.sid = $2 AND m.stamp = u.stamp AND m.variant = u.variant"
+    "WHERE m.ctid = ANY (ARRAY (SELECT r.ctid FROM unnest($3::uuid[], $4::smallint[]) u (stamp, variant), LATERAL (
+         SELECT ctid FROM @.messages WHERE tid = $1 AND sid = $2 AND stamp = u.stamp AND variant = u.variant OFFSET 0) r))"
 );
 const INSERT: &str = "INSERT INTO @.messages (tid, sid, stamp, variant, seq, role, text, rest, terms)
      SELECT $1, $2, u.stamp, u.variant, u.seq, u.role, u.text, u.rest, string_to_array(u.terms, ' ')
@@ -58,14 +62,15 @@ const HIDE: &str = "DELETE FROM @.visible_to v USING unnest($3::text[], $4::bool
      WHERE v.tid = $1 AND v.sid = $2 AND v.name = u.name AND v.owner = u.owner";
 const SHOW: &str = "INSERT INTO @.visible_to (tid, name, owner, sid)
      SELECT $1, u.name, u.owner, $2 FROM unnest($3::text[], $4::boolean[]) u (name, owner) ON CONFLICT DO NOTHING";
-/// Brings the row of the session in step with everything else.
+/// Brings the row of the session in step with everything else. Whether there is a message is asked for in order, because
+/// the server looks for any message of a long session by reading all messages of all sessions from the first one on.
 const FINISH: &str =
     "UPDATE @.sessions s SET version = greatest(s.version, $3), reach = greatest(s.reach, $4), seq = $5,
          recency = nextval('@.arrivals'), updated = $6,
          messages = s.messages + $7, indexed = s.indexed + $8, terms = s.terms + $9,
          head = (SELECT stamp FROM @.messages m WHERE m.tid = $1 AND m.sid = $2 ORDER BY stamp DESC LIMIT 1),
          contested = EXISTS (SELECT 1 FROM @.messages m WHERE m.tid = $1 AND m.sid = $2 AND variant > 0),
-         live = EXISTS (SELECT 1 FROM @.messages m WHERE m.tid = $1 AND m.sid = $2)
+         live = (SELECT stamp FROM @.messages m WHERE m.tid = $1 AND m.sid = $2 ORDER BY stamp DESC LIMIT 1) IS NOT NULL
              OR EXISTS (SELECT 1 FROM @.acls a WHERE a.tid = $1 AND a.sid = $2)
              OR EXISTS (SELECT 1 FROM @.session_keys k WHERE k.tid = $1 AND k.sid = $2 AND value IS NOT NULL)
      WHERE s.tid = $1 AND s.sid = $2 RETURNING s.version, s.cleared_through";

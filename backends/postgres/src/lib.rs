@@ -67,6 +67,12 @@ use craftx_core::Registry;
 pub use backend::Postgres;
 pub use config::{PostgresConfig, SslMode};
 
+/// The statement that appends one message to a store in this schema, so that it can be measured without craftx. No part of the interface.
+#[doc(hidden)]
+pub fn append_statement(schema: &str) -> String {
+    statements::Statements::new(schema, false).append_one
+}
+
 /// Adds the schemes `postgres` and `postgresql` to a registry: `postgres://USER@HOST:PORT,HOST:PORT/DATABASE?schema=craftx`.
 ///
 /// ```

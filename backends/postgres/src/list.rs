@@ -116,8 +116,13 @@ enum Kind {
 
 impl Statement {
     fn new(query: &SessionQuery, after: Option<&str>, size: usize) -> Sql<Self> {
-        let sql =
-            concat!("SELECT ", row::described!(), " FROM @.tenants t JOIN @.sessions s USING (tid) WHERE t.name = $1");
+        // With the number of the tenant at hand, and not joined, the index is in the order that is asked for; and what
+        // describes a session is looked up only for those on the page.
+        let sql = concat!(
+            "SELECT ",
+            row::described!(),
+            " FROM (SELECT s.* FROM @.sessions s WHERE s.tid = (SELECT tid FROM @.tenants WHERE name = $1)"
+        );
         let mut statement = Self {
             sql: sql.to_owned(),
             texts: Vec::new(),
@@ -153,19 +158,20 @@ impl Statement {
                   AND k.key = (${at}::bytea[])[1] AND k.value {condition})"
             ));
         }
-        statement.order(query, after)?;
+        let order = statement.order(query, after)?;
         // One more than fits on the page, to see whether there is more.
-        statement.sql.push_str(&format!(" LIMIT {}", size + 1));
+        statement.sql.push_str(&format!(" ORDER BY {order} LIMIT {}) s ORDER BY {order}", size + 1));
         Ok(statement)
     }
 
-    fn order(&mut self, query: &SessionQuery, after: Option<&str>) -> Sql<()> {
-        match query.order {
+    /// Continues after a place; returns in which order.
+    fn order(&mut self, query: &SessionQuery, after: Option<&str>) -> Sql<&'static str> {
+        Ok(match query.order {
             SessionOrder::ById => {
                 if let Some(after) = after {
                     self.text(" AND s.id > ", after.to_owned());
                 }
-                self.sql.push_str(" ORDER BY s.id");
+                "s.id"
             }
             SessionOrder::RecentFirst => {
                 if let Some(after) = after {
@@ -173,11 +179,10 @@ impl Statement {
                     let at = self.push(Kind::Number);
                     self.sql.push_str(&format!(" AND s.era <= (${at}::bigint >> 14) AND s.recency < ${at}::bigint"));
                 }
-                self.sql.push_str(" ORDER BY s.era DESC, s.recency DESC");
+                "s.era DESC, s.recency DESC"
             }
             _ => return Err(Error::unsupported("this order of sessions", "the postgres backend").into()),
-        }
-        Ok(())
+        })
     }
 
     /// Limits the sessions to a scope. Owners count among the principals only, grants among the principals and the roles.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::conn::{Conn, Reach};
 use crate::error::{Fault, Sql};
 use crate::seen::Seen;
-use crate::statements::{APPEND_TYPES, LOAD_TYPES, POSITION, Statements};
+use crate::statements::{APPEND_ONE_TYPES, LOAD_TYPES, POSITION, Statements};
 
 /// A connection that goes back to its pool when it is dropped.
 pub(crate) type Pooled = managed::Object<Connector>;
@@ -73,7 +73,7 @@ impl managed::Manager for Connector {
         // before what follows it.
         let kept = try_join3(
             conn.keep(POSITION, &[]),
-            conn.keep(&self.sql.append, &APPEND_TYPES),
+            conn.keep(&self.sql.append_one, &APPEND_ONE_TYPES),
             conn.keep(&self.sql.load_backwards, &LOAD_TYPES),
         );
         kept.await?;

@@ -6,7 +6,10 @@ use crate::body;
 
 /// Appends messages that are newer than everything in the session, as one statement: it does nothing and answers no row
 /// unless that is so. Whoever writes to the session at the same time waits for its row, and sees the condition anew.
-const APPEND: &str = "
+macro_rules! append {
+    ($messages:literal) => {
+        concat!(
+            "
 WITH s AS (
     INSERT INTO @.sessions AS s (tid, id, version, reach, head, seq, recency, updated, messages, live, contested, indexed, terms)
     SELECT t.tid, $3, $5, $5, $5, $6, nextval('@.arrivals'), $7, $6, true, false, $8, $9
@@ -20,14 +23,27 @@ WITH s AS (
     RETURNING s.tid, s.sid, s.seq, s.version, s.cleared_through
 ), m AS (
     INSERT INTO @.messages (tid, sid, stamp, variant, seq, role, text, rest, terms)
-    SELECT s.tid, s.sid, u.stamp, 0, s.seq - $6 + u.n, u.role, u.text, u.rest, string_to_array(u.terms, ' ')
-      FROM s, unnest($11::uuid[], $12::text[], $13::bytea[], $14::bytea[], $15::text[])
-              WITH ORDINALITY u (stamp, role, text, rest, terms, n)
+    ",
+            $messages,
+            "
 )
-SELECT true, version, cleared_through FROM s";
+SELECT true, version, cleared_through FROM s"
+        )
+    };
+}
 
-/// The types of the parameters of [`APPEND`].
-pub(crate) const APPEND_TYPES: [Type; 15] = [
+const APPEND_MANY: &str = append!(
+    "SELECT s.tid, s.sid, u.stamp, 0, s.seq - $6 + u.n, u.role, u.text, u.rest, string_to_array(u.terms, ' ')
+      FROM s, unnest($11::uuid[], $12::text[], $13::bytea[], $14::bytea[], $15::text[])
+              WITH ORDINALITY u (stamp, role, text, rest, terms, n)"
+);
+
+/// One message has a statement of its own: nobody knows how long an array will be, so the server takes a plan that holds
+/// for all of them for a worse one, and plans each call anew. That takes longer than all the rest.
+const APPEND_ONE: &str = append!("SELECT s.tid, s.sid, $5, 0, s.seq, $11, $12, $13, string_to_array($14, ' ') FROM s");
+
+/// The types of the parameters of [`Statements::append_one`].
+pub(crate) const APPEND_ONE_TYPES: [Type; 14] = [
     Type::INT4,
     Type::TEXT,
     Type::TEXT,
@@ -38,11 +54,10 @@ pub(crate) const APPEND_TYPES: [Type; 15] = [
     Type::INT8,
     Type::INT8,
     Type::BOOL,
-    Type::UUID_ARRAY,
-    Type::TEXT_ARRAY,
-    Type::BYTEA_ARRAY,
-    Type::BYTEA_ARRAY,
-    Type::TEXT_ARRAY,
+    Type::TEXT,
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::TEXT,
 ];
 
 /// How far in the log the server is, as a number. As a part of another statement, it is no less than what that one sees.
@@ -73,11 +88,16 @@ macro_rules! load {
 /// The types of the parameters of the statements that load a page.
 pub(crate) const LOAD_TYPES: [Type; 5] = [Type::TEXT, Type::TEXT, Type::UUID, Type::UUID, Type::INT8];
 
+/// Each is looked up by itself: the server knows how long sessions are on average, and would read all of one that is long.
 const LOAD_IDS: &str = concat!(
     "SELECT $position, s.contested, ",
     body::columns!("m"),
-    " FROM @.tenants t JOIN @.sessions s USING (tid)
-      LEFT JOIN @.messages m ON m.tid = s.tid AND m.sid = s.sid AND m.stamp = ANY ($3) AND m.variant = 0
+    " FROM @.tenants t JOIN @.sessions s USING (tid) LEFT JOIN LATERAL (
+         SELECT r.* FROM (SELECT DISTINCT unnest($3::uuid[])) i (id), LATERAL (
+             SELECT ",
+    body::columns!(),
+    " FROM @.messages WHERE tid = s.tid AND sid = s.sid AND stamp = i.id AND variant = 0 LIMIT 1) r
+      ) m ON true
       WHERE t.name = $1 AND s.id = $2 AND s.live ORDER BY m.stamp"
 );
 
@@ -86,7 +106,9 @@ const LOAD_IDS: &str = concat!(
 pub(crate) struct Statements {
     pub(crate) schema: String,
     pub(crate) about: String,
-    pub(crate) append: String,
+    /// Several messages; [`append_one`](Self::append_one) takes one.
+    pub(crate) append_many: String,
+    pub(crate) append_one: String,
     pub(crate) load_forwards: String,
     pub(crate) load_backwards: String,
     pub(crate) load_ids: String,
@@ -100,7 +122,8 @@ impl Statements {
         Self {
             schema: schema.to_owned(),
             about: put("SELECT uuid, version, search, row_security FROM @.store"),
-            append: put(APPEND),
+            append_many: put(APPEND_MANY),
+            append_one: put(APPEND_ONE),
             load_forwards: put(load!("ASC")),
             load_backwards: put(load!("DESC")),
             load_ids: put(LOAD_IDS),

@@ -62,7 +62,7 @@ impl Write {
         for message in messages {
             batch.push(message, search.then(|| body::terms(tid, message)));
         }
-        let values = [
+        let mut values = vec![
             Value::Int4(tid),
             Value::Text(self.tenant.as_str()),
             Value::Text(self.session.as_str()),
@@ -73,13 +73,25 @@ impl Write {
             Value::Int8(batch.indexed),
             Value::Int8(batch.term_count),
             Value::Bool(search),
-            Value::Uuids(&batch.stamps),
-            Value::Texts(&batch.roles),
-            Value::MaybeBytes(&batch.texts),
-            Value::MaybeBytes(&batch.rests),
-            Value::MaybeTexts(&batch.terms),
         ];
-        let append = Step::query(store.sql.append.as_str(), values);
+        let sql = match (&batch.roles[..], &batch.texts[..], &batch.rests[..], &batch.terms[..]) {
+            ([role], [text], [rest], [terms]) => {
+                let (text, rest) = (Value::MaybeData(text.as_deref()), Value::MaybeData(rest.as_deref()));
+                values.extend([Value::Text(role), text, rest, Value::MaybeText(terms.as_deref())]);
+                &store.sql.append_one
+            }
+            (roles, texts, rests, terms) => {
+                values.extend([
+                    Value::Uuids(&batch.stamps),
+                    Value::Texts(roles),
+                    Value::MaybeBytes(texts),
+                    Value::MaybeBytes(rests),
+                    Value::MaybeTexts(terms),
+                ]);
+                &store.sql.append_many
+            }
+        };
+        let append = Step::query(sql.as_str(), values);
         let (answers, position) =
             with_position(store, conn, conn.as_transaction(For::Tenant(&self.tenant), append)).await?;
         let Some(row) = answers.iter().flatten().find(|row| row.len() == APPENDED) else { return Ok(None) };

@@ -27,7 +27,7 @@ mod watchdog;
 
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresOptions};
-pub use programs::{pgbouncer_is_there, postgres_is_there};
+pub use programs::{pgbouncer_is_there, postgres_is_there, postgres_program};
 pub use proxy::{Fault, Proxy};
 
 /// What everything that may not come is waited for.

@@ -8,6 +8,14 @@ use std::sync::LazyLock;
 static POSTGRES: LazyLock<Option<PathBuf>> =
     LazyLock::new(|| folders().into_iter().find(|folder| ["postgres", "initdb"].iter().all(|it| is_in(folder, it))));
 
+/// Where a program of PostgreSQL is that comes with the server, such as `pgbench`.
+///
+/// # Panics
+/// If there is no PostgreSQL: ask [`postgres_is_there`] first.
+pub fn postgres_program(name: &str) -> PathBuf {
+    postgres(name)
+}
+
 /// A program of PostgreSQL.
 pub(super) fn postgres(name: &str) -> PathBuf {
     POSTGRES.as_ref().expect("PostgreSQL is not installed: ask `postgres_is_there` first").join(name)

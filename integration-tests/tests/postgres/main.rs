@@ -17,9 +17,11 @@ mod isolation;
 mod logs;
 mod migration;
 mod network;
+mod plans;
 mod programs;
 mod reads;
 mod round_trips;
+mod search;
 #[path = "../faults/size.rs"]
 mod size;
 mod split_brain;

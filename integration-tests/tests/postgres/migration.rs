@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use craftx_core::{Backend, ErrorKind, Prepare, SearchQuery};
+use craftx_core::{Backend, ErrorKind, Freshness, Prepare, Record, SearchQuery};
 use craftx_integration_tests::servers::postgres_is_there;
 use craftx_postgres::Postgres;
 use futures_executor::block_on;
 
-use crate::support::{cluster, config, cx, fresh_schema, message, open, write};
+use crate::support::{cluster, config, cx, fresh_schema, message, open, stamp, write};
 
 #[test]
 fn twenty_stores_that_open_at_once_are_one() {
@@ -68,8 +69,9 @@ fn an_index_that_is_made_later_finds_everything() {
     let schema = fresh_schema();
     let with_search = |search: bool| open(config(&cluster().url(), &schema).search(search));
     let found = |store: &Postgres, word: &str| {
-        let page = block_on(store.search(&cx(), &SearchQuery::new(word).limit(100))).unwrap();
-        page.items.len()
+        // What another handle has just written, a replica may lack.
+        let latest = cx().with_freshness(Freshness::Latest);
+        block_on(store.search(&latest, &SearchQuery::new(word).limit(100))).unwrap().items.len()
     };
     let (first, last) = (with_search(false), "walrus");
     for number in 0..50 {
@@ -90,4 +92,46 @@ fn an_index_that_is_made_later_finds_everything() {
         let without = with_search(false);
         block_on(without.search(&cx(), &SearchQuery::new(last))).unwrap_err();
     }
+}
+
+#[test]
+fn an_index_that_is_switched_while_others_write_misses_nothing() {
+    if !postgres_is_there("switching the index while others write") {
+        return;
+    }
+    let config = config(&cluster().url(), &fresh_schema());
+    let store = open(config.clone());
+    let ends = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..4_u64)
+            .map(|writer| {
+                let (store, ends) = (&store, &ends);
+                scope.spawn(move || {
+                    // One session for two, so that they also wait for one another. Every third message is deleted.
+                    let (name, mut number) = (format!("s{}", writer / 2), 0);
+                    while !ends.load(Ordering::Relaxed) {
+                        number += 1;
+                        let ms = number * 10 + writer;
+                        block_on(write(store, &cx(), &name, &[message(ms, &format!("word{number} said"))])).unwrap();
+                        if number % 3 == 0 {
+                            let deleted = Record::Deleted { id: stamp(ms), stamp: stamp(ms + 5) };
+                            block_on(write(store, &cx(), &name, &[deleted])).unwrap();
+                        }
+                    }
+                    number
+                })
+            })
+            .collect();
+        for search in [false, true, false, true] {
+            let switching = Postgres::new(config.clone().search(search)).unwrap();
+            block_on(switching.prepare(&cx(), Prepare::Migrate)).unwrap();
+            block_on(switching.close(&cx())).unwrap();
+        }
+        ends.store(true, Ordering::Relaxed);
+        let written: u64 = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
+        assert!(written > 100, "{written}");
+    });
+    let verified = block_on(store.verify(&cx())).unwrap();
+    assert!(verified.is_clean(), "{verified:?}");
+    assert!(!block_on(store.search(&cx(), &SearchQuery::new("said"))).unwrap().items.is_empty());
 }
