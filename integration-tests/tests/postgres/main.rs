@@ -22,6 +22,7 @@ mod programs;
 mod reads;
 mod round_trips;
 mod search;
+#[allow(dead_code, reason = "the faults of disks use all of it")]
 #[path = "../faults/size.rs"]
 mod size;
 mod split_brain;
