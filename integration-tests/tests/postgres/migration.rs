@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::thread;
 
-use craftx_core::{Backend, ErrorKind, Prepare, SearchQuery};
+use craftx_core::{Backend, Context, ErrorKind, Prepare, SearchQuery};
 use craftx_integration_tests::servers::postgres_is_there;
 use craftx_postgres::Postgres;
 use futures_executor::block_on;
@@ -67,10 +67,11 @@ fn an_index_that_is_made_later_finds_everything() {
     }
     let schema = fresh_schema();
     let with_search = |search: bool| open(config(&cluster().url(), &schema).search(search));
-    let found = |store: &Postgres, word: &str| {
-        let page = block_on(store.search(&cx(), &SearchQuery::new(word).limit(100))).unwrap();
+    let found_by = |store: &Postgres, cx: &Context, word: &str| {
+        let page = block_on(store.search(cx, &SearchQuery::new(word).limit(100))).unwrap();
         page.items.len()
     };
+    let found = |store: &Postgres, word: &str| found_by(store, &cx(), word);
     let (first, last) = (with_search(false), "walrus");
     for number in 0..50 {
         let text = format!("{last} number{number}");
@@ -84,8 +85,9 @@ fn an_index_that_is_made_later_finds_everything() {
         assert_eq!(found(&store, "number7"), 1);
         // A handle of before does as the store is now.
         let text = format!("{last} later{round}");
-        block_on(write(&first, &cx(), "later", &[message(100 + round as u64, &text)])).unwrap();
-        assert_eq!(found(&store, last), 51 + round);
+        let written = block_on(write(&first, &cx(), "later", &[message(100 + round as u64, &text)])).unwrap();
+        // Another handle than that which wrote it.
+        assert_eq!(found_by(&store, &cx().with_token(written.token), last), 51 + round);
         block_on(store.close(&cx())).unwrap();
         let without = with_search(false);
         block_on(without.search(&cx(), &SearchQuery::new(last))).unwrap_err();
