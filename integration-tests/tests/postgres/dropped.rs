@@ -121,7 +121,9 @@ fn dropped_futures_leave_nothing_behind() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let crossed = trials.crossed.lock().unwrap();
-    assert!(crossed.is_empty(), "seed {}: {crossed:?}", trial.seed);
+    if let Some(wrong) = crossed.first() {
+        trial.fail(format_args!("{} of the reads", crossed.len()), wrong);
+    }
 
     // What was begun goes on to its end, and then nobody is in the middle of something.
     let open = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'craftx'

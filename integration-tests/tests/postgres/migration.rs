@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use craftx_core::{Backend, ErrorKind, Freshness, Prepare, Record, SearchQuery};
+use craftx_core::{Backend, Context, ErrorKind, Prepare, Record, SearchQuery};
 use craftx_integration_tests::servers::postgres_is_there;
 use craftx_postgres::Postgres;
 use futures_executor::block_on;
@@ -68,11 +68,11 @@ fn an_index_that_is_made_later_finds_everything() {
     }
     let schema = fresh_schema();
     let with_search = |search: bool| open(config(&cluster().url(), &schema).search(search));
-    let found = |store: &Postgres, word: &str| {
-        // What another handle has just written, a replica may lack.
-        let latest = cx().with_freshness(Freshness::Latest);
-        block_on(store.search(&latest, &SearchQuery::new(word).limit(100))).unwrap().items.len()
+    let found_by = |store: &Postgres, cx: &Context, word: &str| {
+        let page = block_on(store.search(cx, &SearchQuery::new(word).limit(100))).unwrap();
+        page.items.len()
     };
+    let found = |store: &Postgres, word: &str| found_by(store, &cx(), word);
     let (first, last) = (with_search(false), "walrus");
     for number in 0..50 {
         let text = format!("{last} number{number}");
@@ -86,8 +86,9 @@ fn an_index_that_is_made_later_finds_everything() {
         assert_eq!(found(&store, "number7"), 1);
         // A handle of before does as the store is now.
         let text = format!("{last} later{round}");
-        block_on(write(&first, &cx(), "later", &[message(100 + round as u64, &text)])).unwrap();
-        assert_eq!(found(&store, last), 51 + round);
+        let written = block_on(write(&first, &cx(), "later", &[message(100 + round as u64, &text)])).unwrap();
+        // Another handle than that which wrote it.
+        assert_eq!(found_by(&store, &cx().with_token(written.token), last), 51 + round);
         block_on(store.close(&cx())).unwrap();
         let without = with_search(false);
         block_on(without.search(&cx(), &SearchQuery::new(last))).unwrap_err();
