@@ -75,6 +75,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("encrypt-1m", seal::large),
     #[cfg(unix)]
     ("postgres-append", postgres::append),
+    ("postgres-append-apart", postgres::append_apart),
     #[cfg(unix)]
     ("postgres-append-searchable", postgres::append_searchable),
     #[cfg(unix)]
@@ -83,6 +84,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("postgres-64-writers-searchable", postgres::writers_searchable),
     #[cfg(unix)]
     ("postgres-last-50", postgres::last_50),
+    ("postgres-last-50-apart", postgres::last_50_apart),
     #[cfg(unix)]
     ("postgres-import", postgres::import),
     #[cfg(unix)]

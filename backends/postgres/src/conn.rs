@@ -71,6 +71,11 @@ pub(crate) enum For<'a> {
     System,
 }
 
+/// Statements that are kept are planned once. The server compares what a plan for all parameters seems to cost with what it
+/// took to plan for some, and where a limit or an array is a parameter it guesses so badly that it plans each call anew, which
+/// takes longer than most of them.
+const PLANS: &str = "-c plan_cache_mode=force_generic_plan";
+
 /// Something that can be sent without asking the server first.
 enum Prepared<'a> {
     Command(&'a str),
@@ -105,7 +110,7 @@ impl Conn {
         if reach.pooler != Some(true) {
             let timeout = reach.statement_timeout.as_millis();
             config.options(format!(
-                "-c statement_timeout={timeout} -c idle_in_transaction_session_timeout=60000 -c craftx.mark={mark}"
+                "-c statement_timeout={timeout} -c idle_in_transaction_session_timeout=60000 {PLANS} -c craftx.mark={mark}"
             ));
         }
         let (client, unconfirmed) = match (connect(&config, reach).await, reach.pooler) {

@@ -98,6 +98,8 @@ impl Find {
             None => 0,
         };
         let mut steps = conn.begin(For::Tenant(&self.tenant), SNAPSHOT);
+        // How common words are decides how best to look for them.
+        steps.push(Step::Command("SET LOCAL plan_cache_mode = force_custom_plan"));
         steps.push(Step::query(store.sql.with_schema(STATISTICS), [Value::Text(self.tenant.as_str())]));
         let answers = conn.all(&steps).await?;
         let statistics = answers.last().and_then(|rows| rows.first());

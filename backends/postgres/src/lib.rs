@@ -44,6 +44,7 @@ mod config;
 mod conn;
 mod error;
 mod find;
+mod goes_on;
 mod list;
 mod load;
 mod node;

@@ -1,7 +1,7 @@
 //! An open store: where calls run, and what happens when a server goes away meanwhile.
 //!
-//! Calls run as tasks on a runtime of the store's own, and whoever called waits for the answer. So a future that is dropped
-//! leaves no transaction half-way and no reply unread: what the task has begun it does to the end. It begins nothing further.
+//! Connections belong to a runtime of the store's own, and a call whose future is dropped goes on there ([`GoesOn`]). So it
+//! leaves no transaction half-way and no reply unread: what it has begun it does to the end. It begins nothing further.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use craftx_core::{Context, Deadline, Error, ErrorKind, Freshness, Result, Tenant, Token, Uuid, Waited, async_trait};
-use futures_channel::oneshot;
 use futures_util::future::join;
 use tokio::runtime::Runtime;
 use tokio::sync::RwLock;
@@ -20,6 +19,7 @@ use crate::call::{Call, Left};
 use crate::cluster::Cluster;
 use crate::conn::{Conn, For};
 use crate::error::{Fault, Sql, closed, late};
+use crate::goes_on::GoesOn;
 use crate::node::{Node, Pooled};
 use crate::schema::About;
 use crate::statements::{POSITION, Statements};
@@ -81,7 +81,7 @@ impl Drop for OwnRuntime {
 /// Something that is read, in one snapshot.
 #[async_trait]
 pub(crate) trait Reading: Send + Sync + 'static {
-    type Answer: Send + 'static;
+    type Answer: Send + Sync + 'static;
 
     /// Reads it. Also says how far the server was, if the statement told.
     async fn read(&self, store: &Store, conn: &Conn) -> Sql<(Self::Answer, Option<u64>)>;
@@ -90,7 +90,7 @@ pub(crate) trait Reading: Send + Sync + 'static {
 /// Something that is written, as one transaction.
 #[async_trait]
 pub(crate) trait Writing: Send + Sync + 'static {
-    type Answer: Send + 'static;
+    type Answer: Send + Sync + 'static;
 
     /// Writes it, and says how far the server was afterwards if there are replicas.
     async fn write(&self, store: &Store, conn: &Conn) -> Sql<(Self::Answer, Option<u64>)>;
@@ -156,8 +156,9 @@ impl Store {
         };
     }
 
-    /// Runs something on the store's own runtime, and waits for it until the deadline.
-    async fn on_runtime<T: Send + 'static, F>(
+    /// Does something until the deadline. What has begun by then, or when the future is dropped, goes on on the store's own
+    /// runtime.
+    async fn call<T: Send + 'static, F>(
         self: &Arc<Self>,
         cx: &Context,
         job: impl FnOnce(Arc<Self>, Deadline, Arc<Call>) -> F,
@@ -168,16 +169,16 @@ impl Store {
         let (deadline, call) = (Deadline::of(cx), Arc::new(Call::new(self.timeline_of(cx))));
         let job = job(Arc::clone(self), deadline.clone(), Arc::clone(&call));
         let inside = Arc::clone(&self.inside).try_read_owned().map_err(|_| closed())?;
-        let (reply, answer) = oneshot::channel();
-        self.runtime.handle().ok_or_else(closed)?.spawn(async move {
+        let job = async move {
             let _inside = inside;
-            // Nobody may be waiting any more.
-            let _ = reply.send(job.await);
-        });
+            job.await
+        };
+        let mut job = GoesOn::new(job, self.runtime.handle().ok_or_else(closed)?.clone());
+        // Dropped before the job, so that it begins nothing further when it goes on.
         let waits = Waits(call);
-        match deadline.wait(answer).await {
-            Waited::Answer(answer) => answer,
-            Waited::Late => {
+        match until(&deadline, &mut job).await {
+            Some(answer) => answer,
+            None => {
                 // That there is no server says more than that time is up.
                 let error = || self.cluster.primary().err().unwrap_or_else(Deadline::error);
                 Err(match waits.0.leave() {
@@ -186,14 +187,13 @@ impl Store {
                     Left::Failed(error) => error,
                 })
             }
-            Waited::Gone => Err(closed().maybe_applied()),
         }
     }
 
     /// Reads something from a server that has what the caller must see.
     pub(crate) async fn read<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
         let needs = self.needs(cx);
-        self.on_runtime(cx, move |store, deadline, call| async move {
+        self.call(cx, move |store, deadline, call| async move {
             store.read_somewhere(&reading, needs, &deadline, &call).await
         })
         .await
@@ -201,7 +201,7 @@ impl Store {
 
     /// Reads something from the server that takes writes.
     pub(crate) async fn read_primary<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
-        self.on_runtime(cx, move |store, deadline, call| async move {
+        self.call(cx, move |store, deadline, call| async move {
             store.read_somewhere(&reading, Needs::Primary, &deadline, &call).await
         })
         .await
@@ -209,7 +209,7 @@ impl Store {
 
     /// Reads something that may take long, over a connection of its own to the server that takes writes.
     pub(crate) async fn read_apart<R: Reading>(self: &Arc<Self>, cx: &Context, reading: R) -> Result<R::Answer> {
-        self.on_runtime(cx, move |store, deadline, call| async move {
+        self.call(cx, move |store, deadline, call| async move {
             let node = store.cluster.find_primary(&deadline).await?;
             let conn = store.cluster.apart(node).await?;
             if !call.begin() {
@@ -230,11 +230,8 @@ impl Store {
         cx: &Context,
         writing: W,
     ) -> Result<(W::Answer, Option<Token>)> {
-        self.on_runtime(
-            cx,
-            move |store, deadline, call| async move { store.write_until(&writing, &deadline, &call).await },
-        )
-        .await
+        self.call(cx, move |store, deadline, call| async move { store.write_until(&writing, &deadline, &call).await })
+            .await
     }
 
     /// The place that the token of a call names, if it is one of this cluster.
@@ -312,7 +309,7 @@ impl Store {
             return Some(Err(Deadline::error()));
         }
         // How far it is, is sent first and so read before what is read: what follows has at least that.
-        let both = join(position(&conn), reading.read(self, &conn));
+        let both = join(position(&conn), self.read_with(reading, &conn));
         let Some((before, read)) = until(deadline, both).await else {
             drop(Pooled::take(conn));
             return Some(Err(Deadline::error()));
@@ -330,10 +327,7 @@ impl Store {
             _ => {}
         }
         match read {
-            Ok((answer, position)) => {
-                self.saw(&conn, position).await.ok()?;
-                Some(Ok(answer))
-            }
+            Ok(answer) => Some(Ok(answer)),
             Err(Fault::Refused(error)) => Some(Err(error)),
             // The server that takes writes is asked then.
             Err(fault) => {
@@ -348,11 +342,8 @@ impl Store {
         if !call.begin() {
             return Err(late());
         }
-        match until(deadline, reading.read(self, &conn)).await {
-            Some(Ok((answer, position))) => {
-                self.saw(&conn, position).await?;
-                Ok(answer)
-            }
+        match until(deadline, self.read_with(reading, &conn)).await {
+            Some(Ok(answer)) => Ok(answer),
             Some(Err(fault)) => {
                 self.suspect(&fault);
                 give_back(conn, &fault);
@@ -365,15 +356,22 @@ impl Store {
         }
     }
 
-    /// Remembers how far the server was after something was read, so that nothing older is read next.
-    async fn saw(&self, conn: &Conn, told: Option<u64>) -> Sql<()> {
-        if self.is_replicated() {
-            let position = match told {
-                Some(position) => position,
-                None => position(conn).await?,
-            };
-            self.seen.fetch_max(position, Ordering::Relaxed);
-        }
+    async fn read_with<R: Reading>(&self, reading: &R, conn: &Conn) -> Sql<R::Answer> {
+        let read = reading.read(self, conn).await;
+        self.saw(conn, &read).await?;
+        read.map(|(answer, _)| answer)
+    }
+
+    /// Remembers how far the server was, so that nothing older is read next. Who is refused has seen something too: that
+    /// there is no such session, or that its version is another one.
+    async fn saw<T>(&self, conn: &Conn, done: &Sql<(T, Option<u64>)>) -> Sql<()> {
+        let position = match done {
+            _ if !self.is_replicated() => return Ok(()),
+            Ok((_, Some(told))) => *told,
+            Ok((_, None)) | Err(Fault::Refused(_)) => position(conn).await?,
+            Err(_) => return Ok(()),
+        };
+        self.seen.fetch_max(position, Ordering::Relaxed);
         Ok(())
     }
 
@@ -416,7 +414,12 @@ impl Store {
             return Err(Fault::Refused(Deadline::error()));
         }
         *sent = true;
-        let Some(written) = until(deadline, writing.write(self, &conn)).await else {
+        let writes = async {
+            let written = writing.write(self, &conn).await;
+            self.saw(&conn, &written).await?;
+            written
+        };
+        let Some(written) = until(deadline, writes).await else {
             // Nothing is cancelled: a commit that waits for its standby would be shown to others without it.
             drop(Pooled::take(conn));
             return Err(late());
@@ -426,8 +429,7 @@ impl Store {
                 Fault::Lost(Error::new(ErrorKind::Unavailable, "no standby has confirmed the write"))
             }
             Ok((answer, position)) => {
-                let token = position.and_then(|position| self.wrote(&conn, position));
-                return Ok((answer, token));
+                return Ok((answer, position.and_then(|_| self.token(&conn))));
             }
             Err(fault) => fault,
         };
@@ -436,11 +438,10 @@ impl Store {
         Err(fault)
     }
 
-    fn wrote(&self, conn: &Conn, position: u64) -> Option<Token> {
-        let before = self.seen.fetch_max(position, Ordering::Relaxed);
-        let system = self.cluster.system()?;
-        // For everything that this handle has seen, so that the last token that it gave is enough.
-        Some(Place { system, timeline: conn.timeline(), position: position.max(before) }.token())
+    /// What stands for everything that this handle has seen, so that the last token that it gave is enough.
+    fn token(&self, conn: &Conn) -> Option<Token> {
+        let (system, position) = (self.cluster.system()?, self.seen.load(Ordering::Relaxed));
+        Some(Place { system, timeline: conn.timeline(), position }.token())
     }
 
     /// Has the servers looked at if the one that takes writes may be another one now.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::by_hand::ByHand;
-use super::{run, runtime, server, skipped, store};
+use super::{run, runtime, runtime_of, server, skipped, store, where_it_is};
 use crate::Outcome;
 use crate::appends::{FEW, append as append_some};
 use crate::rounds::{Pairs, timed};
@@ -11,19 +11,25 @@ use crate::row::{Goal, Row, Value, time};
 use crate::settings::Settings;
 
 pub(crate) fn append(settings: &Settings) -> Outcome<Row> {
-    with(settings, "false")
+    with(settings, "false", false)
+}
+
+pub(crate) fn append_apart(settings: &Settings) -> Outcome<Row> {
+    with(settings, "false", true)
 }
 
 pub(crate) fn append_searchable(settings: &Settings) -> Outcome<Row> {
-    with(settings, "true")
+    with(settings, "true", false)
 }
 
-fn with(settings: &Settings, search: &str) -> Outcome<Row> {
+/// With `apart`, the connection of the baseline lives on threads of its own too.
+fn with(settings: &Settings, search: &str, apart: bool) -> Outcome<Row> {
     let what = format!("PostgreSQL, one writer, one message a call, `search={search}`");
     let Some(server) = server() else { return Ok(skipped(what)) };
     let runtime = runtime()?;
     let storage = runtime.block_on(store(server, "append", &format!("search={search}")))?;
-    let by_hand = Arc::new(ByHand::new(&runtime, server, "append_by_hand")?);
+    let own = runtime_of(apart)?;
+    let by_hand = Arc::new(ByHand::new(own.as_ref().unwrap_or(&runtime), server, "append_by_hand")?);
     let each = FEW;
     let ours = |round: usize| {
         let storage = storage.clone();
@@ -47,7 +53,7 @@ fn with(settings: &Settings, search: &str) -> Outcome<Row> {
     Ok(Row::Measured {
         what,
         craftx: format!("{} a message", time(pairs.a(each))),
-        baseline: format!("a prepared `INSERT` by tokio-postgres: {}", time(pairs.b(each))),
+        baseline: format!("a prepared `INSERT` by tokio-postgres{}: {}", where_it_is(apart), time(pairs.b(each))),
         value: Value::Times(pairs.median_a_over_b()),
         goal: Goal::AtMost(Value::Times(1.25)),
     })

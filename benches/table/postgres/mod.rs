@@ -21,9 +21,9 @@ use tokio::runtime::Runtime;
 use crate::Outcome;
 use crate::row::Row;
 
-pub(crate) use appends::{append, append_searchable};
+pub(crate) use appends::{append, append_apart, append_searchable};
 pub(crate) use import::{import, import_searchable};
-pub(crate) use reads::last_50;
+pub(crate) use reads::{last_50, last_50_apart};
 pub(crate) use searches::search;
 pub(crate) use writers::{writers, writers_searchable};
 
@@ -57,6 +57,15 @@ async fn store(server: &Postgres, schema: &str, options: &str) -> Outcome<Storag
 /// What an application has.
 fn runtime() -> Outcome<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// A runtime for the connection of a baseline that is to be as far from who asks as that of craftx.
+fn runtime_of(apart: bool) -> Outcome<Option<Runtime>> {
+    apart.then(runtime).transpose()
+}
+
+fn where_it_is(apart: bool) -> &'static str {
+    if apart { ", its connection on threads of its own" } else { "" }
 }
 
 /// Runs something as a task, as the handlers of a server are.
