@@ -2,19 +2,18 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::poll_fn;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use craftx_core::{Error, ErrorKind, Tenant};
 use deadpool_postgres::ClientWrapper;
-use futures_util::future::{BoxFuture, join_all, try_join_all};
-use tokio_postgres::error::{DbError, Severity, SqlState};
+use futures_util::future::{join_all, try_join_all};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{AsyncMessage, NoTls, Row, Statement};
+use tokio_postgres::{NoTls, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::driver::Driver;
 use crate::error::{Fault, Sql};
 use crate::seen::{self, Seen};
 use crate::value::Value;
@@ -52,13 +51,12 @@ impl fmt::Debug for Reach {
 #[derive(Debug)]
 pub(crate) struct Conn {
     client: ClientWrapper,
+    driver: Driver,
     /// Whether statements may be kept on the server under a name. Behind a pooler they may be another client's.
     named: bool,
     /// The timeline on which the server took writes when it was last looked at over this connection; 0 if it did not. A
     /// server that takes writes does so as long as the connection lasts.
     timeline: AtomicU32,
-    /// Whether the server said that a commit was not replicated as it should be.
-    unconfirmed: Arc<AtomicBool>,
     /// Whether calls say for which tenant they are.
     row_security: bool,
 }
@@ -113,7 +111,7 @@ impl Conn {
                 "-c statement_timeout={timeout} -c idle_in_transaction_session_timeout=60000 {PLANS} -c craftx.mark={mark}"
             ));
         }
-        let (client, unconfirmed) = match (connect(&config, reach).await, reach.pooler) {
+        let (client, driver) = match (connect(&config, reach).await, reach.pooler) {
             // A pooler does not take options of sessions.
             (Err(error), None) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
                 connect(&reach.config, reach).await
@@ -121,14 +119,14 @@ impl Conn {
             (connected, _) => connected,
         }
         .map_err(|error| unreachable(&error))?;
-        let seen = seen::ask(&client).await?;
+        let seen = driver.until(seen::ask(&client)).await?;
         // Only a server that got our first message itself knows the mark in it.
         let named = match reach.pooler {
             Some(pooler) => !pooler,
             None => seen.mark.as_deref() == Some(mark.as_str()),
         };
         let timeline = AtomicU32::new(seen.writes_on());
-        Ok((Self { client, named, timeline, unconfirmed, row_security: false }, seen))
+        Ok((Self { client, driver, named, timeline, row_security: false }, seen))
     }
 
     /// From now on calls say for which tenant they are.
@@ -138,12 +136,12 @@ impl Conn {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.driver.has_ended() || self.client.is_closed()
     }
 
     /// Asks the server again what it is.
     pub(crate) async fn look(&self) -> Sql<Seen> {
-        let seen = seen::ask(&self.client).await?;
+        let seen = self.driver.until(seen::ask(&self.client)).await?;
         self.timeline.store(seen.writes_on(), Ordering::Relaxed);
         Ok(seen)
     }
@@ -153,18 +151,20 @@ impl Conn {
         self.timeline.load(Ordering::Relaxed)
     }
 
-    /// Whether the server has said, since this was last asked, that a commit may not have been replicated: somebody
-    /// cancelled the wait for a standby. Such a commit is not acknowledged.
+    /// As [`Driver::take_unconfirmed`].
     pub(crate) fn take_unconfirmed(&self) -> bool {
-        self.unconfirmed.swap(false, Ordering::Relaxed)
+        self.driver.take_unconfirmed()
     }
 
     /// Runs one statement, in the transaction that was begun, if any.
     pub(crate) async fn query(&self, sql: &str, values: &[Value<'_>]) -> Sql<Vec<Row>> {
-        match self.prepared(sql, values).await? {
-            Some(statement) => self.run(&Prepared::Named(&statement, values)).await,
-            None => self.run(&Prepared::Unnamed(sql, values)).await,
-        }
+        let answer = async {
+            match self.prepared(sql, values).await? {
+                Some(statement) => self.run(&Prepared::Named(&statement, values)).await,
+                None => self.run(&Prepared::Unnamed(sql, values)).await,
+            }
+        };
+        self.driver.until(answer).await
     }
 
     /// Runs one statement as a transaction of its own, in one round trip.
@@ -205,8 +205,8 @@ impl Conn {
                 Step::Command(_) => Ok(None),
                 Step::Query(sql, values) => self.prepared(sql, values).await,
             }
-        }))
-        .await?;
+        }));
+        let statements = self.driver.until(statements).await?;
         let prepared = steps.iter().zip(&statements).map(|pair| match pair {
             (Step::Command(text), _) => Prepared::Command(text),
             (Step::Query(_, values), Some(statement)) => Prepared::Named(statement, values),
@@ -214,7 +214,8 @@ impl Conn {
         });
         let prepared: Vec<_> = prepared.collect();
         // All are sent in this order when they are polled for the first time.
-        join_all(prepared.iter().map(|step| self.run(step))).await.into_iter().collect()
+        let answers = join_all(prepared.iter().map(|step| self.run(step)));
+        self.driver.until(answers).await.into_iter().collect()
     }
 
     async fn prepared(&self, sql: &str, values: &[Value<'_>]) -> Sql<Option<Statement>> {
@@ -246,59 +247,35 @@ impl Conn {
 
     /// Runs text that has no parameters.
     pub(crate) async fn command(&self, sql: &str) -> Sql<()> {
-        Ok(self.client.batch_execute(sql).await?)
+        Ok(self.driver.until(self.client.batch_execute(sql)).await?)
     }
 
     /// Has the server keep a statement, so that its first call does not pay for it.
     pub(crate) async fn keep(&self, sql: &str, types: &[Type]) -> Sql<()> {
         if self.named {
-            self.client.prepare_typed_cached(sql, types).await?;
+            self.driver.until(self.client.prepare_typed_cached(sql, types)).await?;
         }
         Ok(())
     }
 }
 
-/// Connects, and has a task drive the connection until it ends.
+/// Connects.
 async fn connect(
     config: &tokio_postgres::Config,
     reach: &Reach,
-) -> Result<(ClientWrapper, Arc<AtomicBool>), tokio_postgres::Error> {
-    let unconfirmed = Arc::new(AtomicBool::new(false));
-    let (client, task) = match &reach.tls {
+) -> Result<(ClientWrapper, Driver), tokio_postgres::Error> {
+    let (client, driver) = match &reach.tls {
         Some(tls) => {
             let (client, connection) = config.connect(tls.clone()).await?;
-            (client, drive(connection, Arc::clone(&unconfirmed)))
+            (client, Driver::new(connection))
         }
         None => {
             let (client, connection) = config.connect(NoTls).await?;
-            (client, drive(connection, Arc::clone(&unconfirmed)))
+            (client, Driver::new(connection))
         }
     };
-    Ok((ClientWrapper::new(client, tokio::spawn(task)), unconfirmed))
-}
-
-fn drive<S, T>(mut connection: tokio_postgres::Connection<S, T>, unconfirmed: Arc<AtomicBool>) -> BoxFuture<'static, ()>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    Box::pin(async move {
-        while let Some(Ok(message)) = poll_fn(|task| connection.poll_message(task)).await {
-            if let AsyncMessage::Notice(notice) = message
-                && tells_of_no_replication(&notice)
-            {
-                unconfirmed.store(true, Ordering::Relaxed);
-            }
-        }
-    })
-}
-
-/// Whether a notice says that a transaction was committed without waiting for a standby as it should have. Such a warning
-/// has no code of its own and its words depend on the server's language, so any plain warning counts: at worst a write is
-/// made sure of once more.
-fn tells_of_no_replication(notice: &DbError) -> bool {
-    notice.parsed_severity() == Some(Severity::Warning)
-        && [SqlState::WARNING, SqlState::ADMIN_SHUTDOWN].contains(notice.code())
+    // The wrapper wants a task that it can end; whoever waits for an answer drives the connection.
+    Ok((ClientWrapper::new(client, tokio::spawn(async {})), driver))
 }
 
 /// The fault of a server that could not be connected to.

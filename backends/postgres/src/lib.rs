@@ -42,6 +42,7 @@ mod cluster;
 mod compact;
 mod config;
 mod conn;
+mod driver;
 mod error;
 mod find;
 mod goes_on;
