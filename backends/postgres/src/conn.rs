@@ -151,6 +151,11 @@ impl Conn {
         self.timeline.load(Ordering::Relaxed)
     }
 
+    /// Waits for several answers of this connection: what has to be sent for them is sent together.
+    pub(crate) async fn together<T>(&self, answers: impl Future<Output = T>) -> T {
+        self.driver.until(answers).await
+    }
+
     /// As [`Driver::take_unconfirmed`].
     pub(crate) fn take_unconfirmed(&self) -> bool {
         self.driver.take_unconfirmed()

@@ -2,7 +2,7 @@
 //! a question.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -16,6 +16,8 @@ use tokio_postgres::{AsyncMessage, Connection};
 pub(crate) struct Driver {
     /// `None` when the connection has ended.
     connection: Mutex<Option<BoxFuture<'static, ()>>>,
+    /// Whether somebody who waits is being asked just now.
+    asking: AtomicBool,
     /// Whether the server said that a commit was not replicated as it should be.
     unconfirmed: Arc<AtomicBool>,
 }
@@ -34,22 +36,34 @@ impl Driver {
     {
         let unconfirmed = Arc::new(AtomicBool::new(false));
         let connection = Box::pin(drive(connection, Arc::clone(&unconfirmed)));
-        Self { connection: Mutex::new(Some(connection)), unconfirmed }
+        Self { connection: Mutex::new(Some(connection)), asking: AtomicBool::new(false), unconfirmed }
     }
 
-    /// Waits for an answer, and moves bytes meanwhile.
+    /// Waits for an answer, and moves bytes meanwhile. Who waits for several waits for them in one: then all that has to be
+    /// sent is sent together.
     pub(crate) async fn until<T>(&self, answer: impl Future<Output = T>) -> T {
         let mut answer = pin!(answer);
         poll_fn(|task| {
             // First it says what has to be sent.
-            if let Poll::Ready(done) = answer.as_mut().poll(task) {
-                return Poll::Ready(done);
+            let (done, outermost) = self.ask(answer.as_mut(), task);
+            if done.is_ready() || !outermost {
+                return done;
             }
             self.poll(task);
             // What has been received may be all that it waits for. If the connection has ended, it is told so.
-            answer.as_mut().poll(task)
+            self.ask(answer.as_mut(), task).0
         })
         .await
+    }
+
+    /// Polls an answer. One within another moves no bytes: the outermost one does. Whoever uses a connection is one task.
+    fn ask<T>(&self, answer: Pin<&mut impl Future<Output = T>>, task: &mut Context<'_>) -> (Poll<T>, bool) {
+        let outermost = !self.asking.swap(true, Ordering::Relaxed);
+        let done = answer.poll(task);
+        if outermost {
+            self.asking.store(false, Ordering::Relaxed);
+        }
+        (done, outermost)
     }
 
     fn poll(&self, task: &mut Context<'_>) {

@@ -310,7 +310,7 @@ impl Store {
         }
         // How far it is, is sent first and so read before what is read: what follows has at least that.
         let both = join(position(&conn), self.read_with(reading, &conn));
-        let Some((before, read)) = until(deadline, both).await else {
+        let Some((before, read)) = until(deadline, conn.together(both)).await else {
             drop(Pooled::take(conn));
             return Some(Err(Deadline::error()));
         };
