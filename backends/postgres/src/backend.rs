@@ -86,7 +86,7 @@ impl Postgres {
     }
 
     /// Reads from a server that has what the caller must see.
-    async fn read<R: crate::store::Reading>(
+    async fn read<R: crate::reading::Reading>(
         &self,
         cx: &Context,
         operation: &'static str,

@@ -10,8 +10,9 @@ use tokio_postgres::Row;
 use crate::body::{self, stamp};
 use crate::conn::{Conn, For, Step};
 use crate::error::Sql;
+use crate::reading::Reading;
 use crate::row::{self, AclRow, SessionRow, key_of, value};
-use crate::store::{Reading, Store};
+use crate::store::Store;
 use crate::value::Value;
 
 /// All statements of a page see the same snapshot.

@@ -7,9 +7,11 @@ use craftx_core::{Compact, Compacted, Tenant, async_trait};
 
 use crate::conn::{Conn, For, Step};
 use crate::error::Sql;
+use crate::reading::Reading;
 use crate::statements::POSITION;
-use crate::store::{Reading, Store, Writing, position_in};
+use crate::store::{Store, position_in};
 use crate::value::Value;
+use crate::writing::Writing;
 
 /// The clear stays, and so does whatever carries the version of its session, so that the version never decreases.
 const DELETIONS: &str = "DELETE FROM @.deletions d USING @.tenants t, @.sessions s

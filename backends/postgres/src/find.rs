@@ -17,7 +17,8 @@ use crate::changes::SNAPSHOT;
 use crate::conn::{Conn, For, Step};
 use crate::error::{Fault, Sql, corrupted};
 use crate::list::{names, visible};
-use crate::store::{Reading, Store};
+use crate::reading::Reading;
+use crate::store::Store;
 use crate::value::Value;
 
 /// How many messages are ranked together with their neighbours.

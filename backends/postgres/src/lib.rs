@@ -50,7 +50,9 @@ mod list;
 mod load;
 mod node;
 mod open;
+mod reading;
 mod row;
+mod runtime;
 mod schema;
 mod seen;
 mod statements;
@@ -61,6 +63,7 @@ mod token;
 mod value;
 mod verify;
 mod write;
+mod writing;
 
 use std::sync::Arc;
 

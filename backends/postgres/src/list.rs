@@ -7,8 +7,9 @@ use craftx_core::{
 
 use crate::conn::{Conn, For};
 use crate::error::{Sql, corrupted};
+use crate::reading::Reading;
 use crate::row::{self, SessionRow, describe};
-use crate::store::{Reading, Store};
+use crate::store::Store;
 use crate::value::Value;
 
 /// More than any name that begins with a prefix can continue with: the last code point, more often than names are long.

@@ -7,7 +7,8 @@ use tokio_postgres::Row;
 use crate::body;
 use crate::conn::{Conn, For};
 use crate::error::Sql;
-use crate::store::{Reading, Store};
+use crate::reading::Reading;
+use crate::store::Store;
 use crate::value::Value;
 
 /// Which of some messages replays brought in two variants.

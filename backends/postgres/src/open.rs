@@ -12,9 +12,10 @@ use crate::config::{PostgresConfig, Server, Servers};
 use crate::conn::{Conn, Reach};
 use crate::error::closed;
 use crate::node::Node;
+use crate::runtime::OwnRuntime;
 use crate::schema::{self, About};
 use crate::statements::Statements;
-use crate::store::{OwnRuntime, Store};
+use crate::store::Store;
 use crate::tls;
 
 /// How many connections to the server that takes writes are made before anybody needs them.

@@ -6,7 +6,8 @@ use crate::cluster::Role;
 use crate::compact::bytes;
 use crate::conn::{Conn, For};
 use crate::error::{Sql, corrupted};
-use crate::store::{Reading, Store};
+use crate::reading::Reading;
+use crate::store::Store;
 use crate::value::Value;
 
 const FACTS: &str = "SELECT (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM @.arrivals),

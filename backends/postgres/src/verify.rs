@@ -8,9 +8,10 @@ use crate::body;
 use crate::changes::SNAPSHOT;
 use crate::conn::{Conn, For};
 use crate::error::{Fault, Sql};
+use crate::reading::Reading;
 use crate::row::describe;
 use crate::row::{self};
-use crate::store::{Reading, Store};
+use crate::store::Store;
 use crate::value::Value;
 
 /// How many rows are read at once.

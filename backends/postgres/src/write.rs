@@ -8,8 +8,9 @@ use crate::body::{self, Batch};
 use crate::conn::{Conn, For, Step};
 use crate::error::Sql;
 use crate::statements::POSITION;
-use crate::store::{Store, Writing, position_in};
+use crate::store::{Store, position_in};
 use crate::value::Value;
+use crate::writing::Writing;
 
 /// A batch of records for one session.
 #[derive(Debug)]
