@@ -50,9 +50,12 @@ const KEYS: &str = "SELECT stamp, key, value FROM @.session_keys WHERE tid = $1
      AND sid = (SELECT sid FROM @.sessions WHERE tid = $1 AND id = $2) AND key = ANY ($3)";
 const ACLS: &str = "SELECT seq, body FROM @.acls WHERE tid = $1
      AND sid = (SELECT sid FROM @.sessions WHERE tid = $1 AND id = $2)";
-const CREATE: &str = "INSERT INTO @.sessions AS s
+const CREATE: &str = concat!(
+    "INSERT INTO @.sessions AS s
         (tid, id, version, reach, seq, recency, updated, messages, live, contested, indexed, terms)
-     VALUES ($1, $2, $3, $4, 0, 0, 0, 0, false, false, 0, 0) ON CONFLICT DO NOTHING RETURNING ";
+     VALUES ($1, $2, $3, $4, 0, 0, 0, 0, false, false, 0, 0) ON CONFLICT DO NOTHING RETURNING ",
+    row::columns!()
+);
 
 /// Writes a batch as a transaction.
 pub(crate) async fn write(write: &Write, store: &Store, conn: &Conn) -> Sql<(Written, Option<u64>)> {
@@ -146,7 +149,7 @@ async fn row_for(
     plan: &Plan,
 ) -> Sql<Option<Option<SessionRow>>> {
     let Some(first) = plan.store.first().filter(|_| row.is_none()) else { return Ok(Some(row)) };
-    let create = store.sql.with_schema(&format!("{CREATE}{}", row::columns!()));
+    let create = store.sql.with_schema(CREATE);
     let version = first.record.stamp().as_uuid();
     let values = [
         Value::Int4(tid),

@@ -255,8 +255,8 @@ async fn in_transaction(conn: &Conn, sql: &Statements, config: &PostgresConfig) 
 /// Indexes every message, or forgets the index. Nobody writes meanwhile: all who do begin with the row of a session, and this
 /// lock lets nobody change or lock one.
 async fn switch_search(conn: &Conn, sql: &Statements, on: bool) -> Sql<()> {
+    conn.command(&sql.with_schema("LOCK TABLE @.sessions IN EXCLUSIVE MODE")).await?;
     if !on {
-        conn.command(&sql.with_schema("LOCK TABLE @.sessions IN EXCLUSIVE MODE")).await?;
         conn.command(&sql.with_schema(
             "DROP INDEX @.messages_by_term;
              UPDATE @.messages SET terms = NULL;
@@ -266,7 +266,6 @@ async fn switch_search(conn: &Conn, sql: &Statements, on: bool) -> Sql<()> {
         .await?;
         return Ok(());
     }
-    conn.command(&sql.with_schema("LOCK TABLE @.sessions IN EXCLUSIVE MODE")).await?;
     index_all(conn, sql).await?;
     conn.command(&sql.with_schema(TERMS)).await?;
     conn.command(&sql.with_schema(

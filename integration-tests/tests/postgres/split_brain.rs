@@ -15,13 +15,22 @@ use crate::support::{
 /// How many handles are opened while two servers take writes. Which server answers first is chance.
 const FRESH: u64 = 4;
 
-fn three() -> Servers {
-    Servers::start(&PostgresOptions { replicas: 2, ..PostgresOptions::default() })
-}
-
 fn write_one(store: &Postgres, number: u64) -> craftx_core::Result<Option<Token>> {
     let written = block_on(write(store, &within(20_000), "a", &[message(number, &format!("m{number}"))]))?;
     Ok(written.token)
+}
+
+/// Three servers, of which the second has replaced the first, the name of the schema, and a handle that lived through it. All
+/// have the message that was written before, and nobody has told the third.
+fn replaced() -> (Servers, String, Postgres) {
+    let mut servers = Servers::start(&PostgresOptions { replicas: 2, ..PostgresOptions::default() });
+    let schema = fresh_schema();
+    let lived = open(config(&servers.url(), &schema));
+    write_one(&lived, 1).unwrap();
+    servers.wait_for_replicas();
+    servers.kill9(0);
+    servers.promote(1);
+    (servers, schema, lived)
 }
 
 /// How many messages a server has, whoever wrote them there.
@@ -39,14 +48,7 @@ fn a_primary_that_was_replaced_and_comes_back_gets_no_write() {
     if !postgres_is_there("a primary that comes back") {
         return;
     }
-    let mut servers = three();
-    let schema = fresh_schema();
-    let lived = open(config(&servers.url(), &schema));
-    write_one(&lived, 1).unwrap();
-    servers.wait_for_replicas();
-
-    servers.kill9(0);
-    servers.promote(1);
+    let (mut servers, schema, lived) = replaced();
     servers.follow(2, 1);
     let token = write_one(&lived, 2).unwrap();
     // By mistake. It knows nothing of its successor, and takes writes.
@@ -127,13 +129,7 @@ fn two_primaries_of_one_timeline_get_no_writes() {
     if !postgres_is_there("two primaries of one timeline") {
         return;
     }
-    let mut servers = three();
-    let schema = fresh_schema();
-    let lived = open(config(&servers.url(), &schema));
-    write_one(&lived, 1).unwrap();
-    servers.wait_for_replicas();
-    servers.kill9(0);
-    servers.promote(1);
+    let (mut servers, schema, lived) = replaced();
     servers.promote(2);
 
     let refused = |error: Error| {
@@ -166,13 +162,7 @@ fn a_replica_of_the_primary_that_was_replaced_is_not_read_from() {
     if !postgres_is_there("a replica of a primary that was replaced") {
         return;
     }
-    let mut servers = three();
-    let schema = fresh_schema();
-    let lived = open(config(&servers.url(), &schema));
-    write_one(&lived, 1).unwrap();
-    servers.wait_for_replicas();
-    servers.kill9(0);
-    servers.promote(1);
+    let (mut servers, _, lived) = replaced();
     write_one(&lived, 2).unwrap();
     // Nobody has told the other replica.
     servers.start_node(0);
