@@ -9,8 +9,7 @@ use crate::changes::SNAPSHOT;
 use crate::conn::{Conn, For};
 use crate::error::{Fault, Sql};
 use crate::reading::Reading;
-use crate::row::describe;
-use crate::row::{self};
+use crate::row::{self, describe};
 use crate::store::Store;
 use crate::value::Value;
 
@@ -54,7 +53,7 @@ const WRONG: [&str; 6] = [
 ];
 
 const MESSAGES: &str = concat!(
-    "SELECT ",
+    "SELECT m.seq, ",
     body::columns!("m"),
     ", m.tid, m.sid, m.variant, o.search, coalesce(m.terms, '{}'), t.name, s.id
        FROM @.store o, @.messages m LEFT JOIN @.sessions s USING (tid, sid) LEFT JOIN @.tenants t ON t.tid = s.tid
@@ -141,7 +140,7 @@ fn ownership(row: &Row) -> Sql<()> {
 }
 
 async fn messages(store: &Store, conn: &Conn, verified: &mut Verified) -> Sql<()> {
-    let sql = store.sql.with_schema(&MESSAGES.replacen("SELECT ", "SELECT m.seq, ", 1));
+    let sql = store.sql.with_schema(MESSAGES);
     let (mut tid, mut sid, mut seq) = (i32::MIN, i64::MIN, i64::MIN);
     let (mut count, mut misindexed) = (0_u64, false);
     loop {
