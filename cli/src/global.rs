@@ -92,6 +92,20 @@ impl Global {
         })
     }
 
+    /// The store that a command names besides its own, such as the one to copy from: a URL, or `profile:NAME`. It is
+    /// opened as the system, for all tenants, because it is about the store as a whole.
+    pub(crate) async fn open_other(&self, name: &str, mode: Prepare) -> Result<Storage> {
+        let opened = match name.strip_prefix("profile:") {
+            Some(profile) => {
+                let origin = Origin::Option { name: "profile:".to_owned() };
+                self.sources().profile_from(profile, origin).prepare(mode).open().await
+            }
+            None => Storage::open_with(&craftx::builtin(), name, mode).await,
+        };
+        let storage = opened.map_err(|error| error.with("store", craftx::shown_url(name)))?;
+        Ok(storage.with_timeout(Some(LONG)).for_caller(Caller::System))
+    }
+
     /// What the options, the environment and the files say, if they are asked instead of `--store`.
     fn sources(&self) -> Config {
         let mut config = Config::from_env();
