@@ -1,13 +1,13 @@
 //! Conversations as most programs write them: `{"session_id", "messages": [{"role", "content", …}]}`.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use craftx_core::{Content, Error, Message, Metadata, Record, Result, Role, SessionId, Stamp, Time};
+use craftx_core::{Content, Error, Message, Metadata, Record, Result, Role, SessionId, Time};
 use serde_json::{Map, Value};
 
 use crate::NewMessage;
+use crate::formats::Foreign;
+use crate::stamper::Stamper;
 
 /// A conversation of another program.
 ///
@@ -41,7 +41,12 @@ impl Conversation {
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) naming the field or the message that is wrong.
     pub fn parse(text: &str) -> Result<Self> {
-        let Value::Object(mut members) = craftx_core::json::parse(text)? else {
+        Self::from_value(craftx_core::json::parse(text)?)
+    }
+
+    /// As [`Conversation::parse`], of JSON that has been parsed and checked.
+    pub(crate) fn from_value(value: Value) -> Result<Self> {
+        let Value::Object(mut members) = value else {
             return Err(Error::invalid("line", "must be an object"));
         };
         let session = match members.shift_remove("session_id") {
@@ -79,16 +84,17 @@ impl Conversation {
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) naming the message and the field that is wrong.
     pub fn records(&self) -> Result<Vec<Record>> {
-        let messages = self.stamped()?;
-        let mut records = Vec::with_capacity(messages.len() + 1);
+        let mut stamper = Stamper::new(self.session.clone());
+        let mut records = Vec::with_capacity(self.messages.len() + 1);
         if !self.metadata.is_empty() {
-            let ms = messages.first().map_or(0, |message| message.id.millis());
-            // Below the first message: metadata is what was known when the conversation began.
-            let stamp = Stamp::imported(ms, 0, self.hash("metadata", ""))?;
-            let set = self.metadata.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
-            records.push(Record::Session { stamp, set });
+            // What was known when the conversation began.
+            let first = self.messages.first().and_then(|first| created_at(first, &|text| text.parse().ok()));
+            records.push(stamper.metadata(&self.metadata, first.as_ref())?);
         }
-        records.extend(messages.into_iter().map(Record::Message));
+        for (index, message) in self.foreign(|text| text.parse().ok()).enumerate() {
+            let stamped = message.and_then(|message| message.stamped(&mut stamper));
+            records.push(Record::Message(stamped.map_err(|error| error.with("message", index))?));
+        }
         Ok(records)
     }
 
@@ -97,43 +103,15 @@ impl Conversation {
     /// # Errors
     /// As [`Conversation::records`].
     pub fn new_messages(&self) -> Result<Vec<NewMessage>> {
-        // Parents are named by the stamps of the import, which the new messages will not have.
-        let unlinked = |message: Message| NewMessage { parent: None, ..NewMessage::from(message) };
-        Ok(self.stamped()?.into_iter().map(unlinked).collect())
+        let messages = self.foreign(|text| text.parse().ok()).enumerate();
+        messages
+            .map(|(index, message)| Ok(message.map_err(|error: Error| error.with("message", index))?.message))
+            .collect()
     }
 
-    /// The messages with the stamps that they always get: time, then position, then a hash of where they come from.
-    fn stamped(&self) -> Result<Vec<Message>> {
-        let mut ids: HashMap<&str, Stamp> = HashMap::new();
-        let mut ms = 0;
-        let mut stamped = Vec::with_capacity(self.messages.len());
-        for (index, source) in self.messages.iter().enumerate() {
-            let wrong = |error: Error| error.with("message", index);
-            let time = created_at(source);
-            // Order is by position: a time that runs backwards does not move a message.
-            ms = time.as_ref().map_or(0, |time| millis(time.at())).max(ms);
-            let own_id = source.get("id").and_then(Value::as_str);
-            let hash = match own_id {
-                Some(own_id) => self.hash("id", own_id),
-                None => self.hash("position", &index.to_string()),
-            };
-            let position =
-                u32::try_from(index + 1).map_err(|_| wrong(Error::invalid("messages", "there are too many")))?;
-            let id = Stamp::imported(ms, position, hash).map_err(wrong)?;
-            let mut message = message(id, source).map_err(wrong)?;
-            message.created_at = time;
-            message.parent =
-                source.get("parent_id").and_then(Value::as_str).and_then(|parent| ids.get(parent)).copied();
-            if let Some(own_id) = own_id {
-                ids.insert(own_id, id);
-            }
-            stamped.push(message);
-        }
-        Ok(stamped)
-    }
-
-    fn hash(&self, kind: &str, item: &str) -> u64 {
-        Stamp::source_hash(kind, &self.session, item)
+    /// The messages as formats know them; `time` reads a time.
+    pub(crate) fn foreign(&self, time: impl Fn(&str) -> Option<Time>) -> impl Iterator<Item = Result<Foreign>> {
+        self.messages.iter().map(move |source| foreign(source.clone(), &time))
     }
 }
 
@@ -143,29 +121,24 @@ impl fmt::Debug for Conversation {
     }
 }
 
-fn message(id: Stamp, source: &Map<String, Value>) -> Result<Message> {
-    let role = match source.get("role") {
+/// A message in the shape of Chat Completions, which most programs write: what is neither role nor content is metadata
+/// under its own name.
+pub(crate) fn foreign(mut source: Map<String, Value>, time: &impl Fn(&str) -> Option<Time>) -> Result<Foreign> {
+    let role = match source.shift_remove("role") {
         Some(Value::String(role)) => Role::new(role)?,
         Some(_) => return Err(Error::invalid("role", "must be a string")),
         None => return Err(Error::invalid("role", "is missing")),
     };
-    let content = source.get("content").cloned().map_or(Content::Absent, Content::from);
-    let mut message = Message::new(id, role, content);
-    message.metadata = source
-        .iter()
-        .filter(|(key, _)| *key != "role" && *key != "content")
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    Ok(message)
+    let content = source.shift_remove("content").map_or(Content::Absent, Content::from);
+    let created_at = created_at(&source, time);
+    let text = |key: &str| source.get(key).and_then(Value::as_str).map(str::to_owned);
+    let (id, parent) = (text("id"), text("parent_id"));
+    Ok(Foreign::of(role, content, source).with_id(id).with_parent(parent).with_time(created_at))
 }
 
 /// Times that cannot be read stay in the metadata, where they are kept like everything else.
-fn created_at(source: &Map<String, Value>) -> Option<Time> {
-    ["created_at", "timestamp"].iter().find_map(|key| source.get(*key)?.as_str()?.parse().ok())
-}
-
-fn millis(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+fn created_at(source: &Map<String, Value>, time: &impl Fn(&str) -> Option<Time>) -> Option<Time> {
+    ["created_at", "timestamp"].iter().find_map(|key| time(source.get(*key)?.as_str()?))
 }
 
 /// A session as a conversation of other programs: the reverse of [`Conversation::parse`].
@@ -177,7 +150,7 @@ pub fn conversation_json(session: &SessionId, metadata: &Metadata, messages: &[M
     Value::Object(line)
 }
 
-fn message_json(message: &Message) -> Value {
+pub(crate) fn message_json(message: &Message) -> Value {
     let mut object = Map::new();
     // First, as most programs write it; a message that came without an id leaves without one.
     if let Some(id) = message.metadata.get("id") {

@@ -30,7 +30,7 @@
 //! | read and write conversations | [`Storage`], [`NewMessage`], [`Budget`] |
 //! | list and search | [`SessionQuery`], [`MessageQuery`], [`SearchQuery`] |
 //! | act on errors | [`Error`], [`ErrorKind`], [`Outcome`] |
-//! | import conversations of other programs | [`Conversation`], [`conversation_json`] |
+//! | import and export conversations of other programs | [`formats`], [`Conversation`], [`conversation_json`] |
 //! | put layers over a store | [`Stack`], [`Layer`], [a tutorial](_documentation::write_a_layer) |
 //! | write a backend | [`Backend`], [`Registry`], [a tutorial](_documentation::write_a_backend) |
 //! | know why it is so | [design](_documentation::design), [comparison](_documentation::comparison) |
@@ -43,9 +43,11 @@ mod builtin;
 #[cfg(feature = "config")]
 mod config;
 mod conversation;
+pub mod formats;
 mod head;
 mod line;
 mod new_message;
+mod stamper;
 mod storage;
 mod window;
 

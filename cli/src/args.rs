@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Search(Search),
     /// Delete a session, a message, or what is old, and erase it from the store
     Rm(Rm),
-    /// Read conversations or records from files; a second time changes nothing
+    /// Read conversations of other programs, or records, from files; a second time changes nothing
     Import(Import),
     /// Write sessions as records or conversations, one JSON value a line
     Export(Export),
@@ -174,9 +174,18 @@ pub(crate) struct Rm {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Import {
-    /// Files of records or conversations, told apart by themselves; `-`: standard input
+    /// Files of records or of conversations of other programs, or folders of them, told apart by themselves; `-`: standard input
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// The format, such as `chatgpt`, instead of finding it out
+    #[arg(long, value_name = "NAME")]
+    pub(crate) format: Option<String>,
+    /// The session of what has no name of its own; else it is called like the file
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+    /// In which zone times are that say none, such as `Europe/Berlin` or `+02:00`
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub(crate) assume_tz: Option<String>,
     /// Append the messages of conversations as new ones, even to sessions that were cleared; a second time doubles them
     #[arg(long)]
     pub(crate) restamp: bool,

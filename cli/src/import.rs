@@ -1,11 +1,12 @@
 //! `craftx import`.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use craftx::{Conversation, Error, ErrorKind, Line, Record, SessionId, Storage, StreamExt, Written};
-use futures_util::stream;
+use craftx::formats::{self, Entries, Entry, Format, ImportOptions, Imported, Source};
+use craftx::{Error, ErrorKind, SessionId, Time};
 use serde_json::json;
 
 use crate::args::Import;
@@ -14,258 +15,187 @@ use crate::global::Global;
 use crate::output::{self, Out};
 use crate::progress::Progress;
 
-/// A longer line is refused before it fills the memory.
-const MAX_LINE_BYTES: usize = 1 << 30;
-/// How many conversations are on their way at the same time.
-const AT_ONCE: usize = 32;
-/// The greatest number of records of one session that are written at once, and of bytes.
-const BATCH: usize = 500;
-const BATCH_BYTES: usize = 4 << 20;
+/// The endings of the files of a folder that are read.
+const ENDINGS: [&str; 5] = ["json", "jsonl", "db", "sqlite", "sqlite3"];
 
 pub(crate) async fn run(global: &Global, import: Import) -> Result<Exit, Failure> {
-    let storage = global.open().await?;
-    let progress = Progress::new(global, "import", "bytes", size(&import.files));
-    let report = Report::default();
-    let mut importer = Importer { storage: &storage, restamp: import.restamp, progress, report };
-    for file in &import.files {
-        importer.file(file).await;
+    let format = import.format.as_deref().map(formats::named).transpose()?;
+    let session = import.session.as_deref().map(SessionId::new).transpose()?;
+    if let Some(zone) = &import.assume_tz {
+        // Said once and before anything is written, not for each message.
+        Time::try_from(std::time::SystemTime::UNIX_EPOCH)?.in_zone(zone)?;
     }
-    let Importer { report, progress, .. } = importer;
+    let storage = global.open().await?;
+    let mut report = Report::default();
+    let files = files(&import.files, &mut report);
+    let progress = Progress::new(global, "import", "bytes", size(&files));
+    for path in &files {
+        let name = path.display().to_string();
+        let source = match open(path) {
+            Ok(source) => source.with_session(session.clone()).with_zone(import.assume_tz.clone()),
+            Err(error) => {
+                report.tally.fail(Failure::file(name, error).report());
+                continue;
+            }
+        };
+        let watched = Watched { read: source.bytes_read(), told: 0, progress: &progress };
+        match begin(source, format, path) {
+            Ok((_, None)) => {}
+            Ok((name_of_format, Some(entries))) => {
+                let entries = watched.entries(entries);
+                let options = ImportOptions::new().restamp(import.restamp);
+                let tally = &mut report.tally;
+                let mut failed = |line: u64, error: &Error| {
+                    let exit = Exit::from(error);
+                    output::complain(error.kind().as_str(), exit, format_args!("{name}:{line}: {error}"));
+                    tally.fail(exit);
+                };
+                let imported = formats::import(&storage, entries, &options, &mut failed).await?;
+                report.add(name_of_format, &imported);
+            }
+            Err(error) => {
+                let exit = Exit::from(&error);
+                output::complain(error.kind().as_str(), exit, format_args!("{name}: {error}"));
+                report.tally.fail(exit);
+            }
+        }
+    }
     drop(progress);
     storage.close().await?;
     report.tell(global)?;
     Ok(report.tally.exit())
 }
 
+/// The items of a file, and of which format it is; no items if there is nothing in it.
+fn begin(
+    mut source: Source,
+    format: Option<&'static dyn Format>,
+    path: &Path,
+) -> Result<(&'static str, Option<Entries>), Error> {
+    let sample = source.sample();
+    // What comes through a pipe or has a value on each line may have none. A JSON file without a value is torn.
+    if source.is_empty() {
+        return match path.extension().is_some_and(|ending| ending == "json") {
+            true => {
+                Err(Error::new(ErrorKind::InvalidInput, "the file is empty: a save of its program was interrupted"))
+            }
+            false => Ok(("", None)),
+        };
+    }
+    let format = match format {
+        Some(format) => format,
+        // What is no JSON at all is told line by line.
+        None if sample.values.is_empty() && sample.tables.is_empty() => formats::named("conversations")?,
+        None => formats::detect(&sample)?,
+    };
+    Ok((format.name(), Some(format.read(source)?)))
+}
+
+fn open(path: &Path) -> io::Result<Source> {
+    match path == Path::new("-") {
+        true => Ok(Source::reader(io::stdin())),
+        false => Source::file(path),
+    }
+}
+
+/// The files that were named, and those that lie in the folders that were named.
+fn files(named: &[PathBuf], report: &mut Report) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        match in_folder(path) {
+            Ok(found) => files.extend(found),
+            Err(error) => report.tally.fail(Failure::file(path.display().to_string(), error).report()),
+        }
+    }
+    files
+}
+
+fn in_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder)? {
+        let path = file?.path();
+        let ending = path.file_name().and_then(|name| Some(name.to_string_lossy().rsplit_once('.')?.1.to_owned()));
+        if path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
+            found.push(path);
+        }
+    }
+    match found.is_empty() {
+        true => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the folder has no file that ends in `.{}`", ENDINGS.join("`, `.")),
+        )),
+        false => {
+            found.sort();
+            Ok(found)
+        }
+    }
+}
+
+/// Items that move the progress on.
+struct Watched<'a> {
+    read: Arc<AtomicU64>,
+    told: u64,
+    progress: &'a Progress,
+}
+
+impl<'a> Watched<'a> {
+    fn entries(mut self, entries: Entries) -> impl Iterator<Item = Entry> + use<'a> {
+        entries.inspect(move |_| {
+            let read = self.read.load(Ordering::Relaxed);
+            self.progress.add(read.saturating_sub(self.told));
+            self.told = read;
+        })
+    }
+}
+
 #[derive(Default)]
 struct Report {
-    applied: u64,
-    known: u64,
-    dead: u64,
+    total: Imported,
+    formats: Vec<&'static str>,
     tally: Tally,
 }
 
 impl Report {
-    fn add(&mut self, written: &Written) {
-        let [applied, known, dead] = [written.applied, written.known, written.dead].map(|n| u64::from(n.unwrap_or(0)));
-        self.applied += applied;
-        self.known += known;
-        self.dead += dead;
-        self.tally.done(applied + known + dead);
-    }
-
-    fn fail(&mut self, at: &Place<'_>, error: &Error) {
-        let exit = Exit::from(error);
-        output::complain(error.kind().as_str(), exit, format_args!("{}:{}: {error}", at.file, at.line));
-        self.tally.fail(exit);
+    fn add(&mut self, format: &'static str, imported: &Imported) {
+        let total = &mut self.total;
+        total.sessions += imported.sessions;
+        total.messages += imported.messages;
+        total.applied += imported.applied;
+        total.known += imported.known;
+        total.dead += imported.dead;
+        self.tally.done(imported.applied + imported.known + imported.dead);
+        if !self.formats.contains(&format) {
+            self.formats.push(format);
+        }
     }
 
     fn tell(&self, global: &Global) -> Result<(), Failure> {
-        let Self { applied, known, dead, tally } = self;
-        let failed = tally.failed();
+        let Imported { sessions, messages, applied, known, dead, .. } = self.total;
+        let failed = self.tally.failed();
         if global.json {
             let mut out = Out::new();
-            out.object(json!({"applied": applied, "known": known, "dead": dead, "failed": failed}))?;
+            out.object(json!({
+                "formats": self.formats,
+                "sessions": sessions,
+                "messages": messages,
+                "applied": applied,
+                "known": known,
+                "dead": dead,
+                "failed": failed,
+            }))?;
             return out.finish();
         }
-        output::say(format_args!("{applied} records applied, {known} known, {dead} dead, {failed} failed"));
-        Ok(())
-    }
-}
-
-/// A file and a line in it, for errors.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    file: &'a str,
-    line: u64,
-}
-
-struct Importer<'a> {
-    storage: &'a Storage,
-    restamp: bool,
-    progress: Progress,
-    report: Report,
-}
-
-/// What has been read and not written yet.
-#[derive(Default)]
-struct Pending {
-    /// The session of the last header; `None` before the first one and after a broken one, so that no record ever
-    /// lands in the wrong session.
-    session: Option<SessionId>,
-    records: Vec<(u64, Record)>,
-    bytes: usize,
-    conversations: Vec<(u64, Conversation)>,
-}
-
-impl Importer<'_> {
-    async fn file(&mut self, path: &Path) {
-        let name = path.display().to_string();
-        if let Err(error) = self.lines(path, &name).await {
-            self.report.tally.fail(Failure::file(name, error).report());
-        }
-    }
-
-    async fn lines(&mut self, path: &Path, name: &str) -> io::Result<()> {
-        let mut reader: Box<dyn BufRead> = match path == Path::new("-") {
-            true => Box::new(io::stdin().lock()),
-            false => Box::new(BufReader::with_capacity(1 << 16, File::open(path)?)),
+        let read = match self.formats.is_empty() {
+            true => "nothing".to_owned(),
+            false => format!("{sessions} sessions with {messages} messages ({})", self.formats.join(", ")),
         };
-        let mut pending = Pending::default();
-        let mut line = Vec::new();
-        let mut at = Place { file: name, line: 0 };
-        loop {
-            line.clear();
-            at.line += 1;
-            let read = read_line(&mut reader, &mut line)?;
-            if read == 0 {
-                break;
-            }
-            self.progress.add(read as u64);
-            self.line(&line, at, &mut pending).await;
-        }
-        self.flush(name, &mut pending).await;
+        output::say(format_args!("{read}: {applied} records applied, {known} known, {dead} dead, {failed} failed"));
         Ok(())
     }
-
-    async fn line(&mut self, line: &[u8], at: Place<'_>, pending: &mut Pending) {
-        match parse(line) {
-            Ok(None) => {}
-            Ok(Some(Line::Header(header))) => {
-                self.flush(at.file, pending).await;
-                pending.session = Some(header.session);
-            }
-            Ok(Some(Line::Record(record))) if pending.session.is_some() => {
-                pending.bytes += line.len();
-                pending.records.push((at.line, record));
-                if pending.records.len() >= BATCH || pending.bytes >= BATCH_BYTES {
-                    self.flush(at.file, pending).await;
-                }
-            }
-            Ok(Some(Line::Conversation(conversation))) => {
-                pending.bytes += line.len();
-                pending.conversations.push((at.line, conversation));
-                if pending.conversations.len() >= AT_ONCE || pending.bytes >= BATCH_BYTES {
-                    self.flush(at.file, pending).await;
-                }
-            }
-            Ok(Some(_)) => self.report.fail(
-                &at,
-                &Error::new(
-                    ErrorKind::InvalidInput,
-                    "no valid header before this record says to which session it belongs",
-                ),
-            ),
-            Err(error) => {
-                self.flush(at.file, pending).await;
-                // It may have been a header: what follows must not land in the session before it.
-                if !line.starts_with(br#"{"v":1,"record":"#) {
-                    pending.session = None;
-                }
-                self.report.fail(&at, &error);
-            }
-        }
-    }
-
-    async fn flush(&mut self, file: &str, pending: &mut Pending) {
-        pending.bytes = 0;
-        self.conversations(file, std::mem::take(&mut pending.conversations)).await;
-        if let Some(session) = &pending.session {
-            self.records(file, session, std::mem::take(&mut pending.records)).await;
-        }
-    }
-
-    async fn conversations(&mut self, file: &str, conversations: Vec<(u64, Conversation)>) {
-        let (storage, restamp) = (self.storage, self.restamp);
-        let writes = conversations.into_iter().map(|(line, conversation)| async move {
-            let result = match restamp {
-                true => restamped(storage, &conversation).await,
-                false => storage.import_conversation(&conversation).await,
-            };
-            (line, result)
-        });
-        let mut results = std::pin::pin!(stream::iter(writes).buffered(AT_ONCE));
-        while let Some((line, result)) = results.next().await {
-            match result {
-                Ok(written) => self.report.add(&written),
-                Err(error) => self.report.fail(&Place { file, line }, &error),
-            }
-        }
-    }
-
-    async fn records(&mut self, file: &str, session: &SessionId, records: Vec<(u64, Record)>) {
-        if records.is_empty() {
-            return;
-        }
-        let all: Vec<Record> = records.iter().map(|(_, record)| record.clone()).collect();
-        match self.write(session, all).await {
-            Ok(written) => self.report.add(&written),
-            // One of them breaks a rule: the others go in, and that one is named.
-            Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                for (line, record) in records {
-                    match self.write(session, vec![record]).await {
-                        Ok(written) => self.report.add(&written),
-                        Err(error) => self.report.fail(&Place { file, line }, &error),
-                    }
-                }
-            }
-            Err(error) => {
-                for (line, _) in records {
-                    self.report.fail(&Place { file, line }, &error);
-                }
-            }
-        }
-    }
-
-    async fn write(&self, session: &SessionId, records: Vec<Record>) -> Result<Written, Error> {
-        let records = stream::iter(records.into_iter().map(Ok));
-        self.storage.import_records(session, records).await
-    }
-}
-
-async fn restamped(storage: &Storage, conversation: &Conversation) -> Result<Written, Error> {
-    let mut applied = 0;
-    for (key, value) in &conversation.metadata {
-        storage.set_metadata(&conversation.session, key, value.clone()).await?;
-        applied += 1;
-    }
-    let messages = conversation.new_messages()?;
-    for part in messages.chunks(BATCH) {
-        applied += storage.append_all(&conversation.session, part.iter().cloned()).await?.len() as u32;
-    }
-    Ok(Written::counted(applied, 0, 0))
-}
-
-/// Reads up to a line break or [`MAX_LINE_BYTES`]; returns how many bytes were read.
-fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
-    let mut read = 0;
-    loop {
-        let part = reader.fill_buf()?;
-        if part.is_empty() {
-            return Ok(read);
-        }
-        let end = part.iter().position(|byte| *byte == b'\n');
-        let taken = end.map_or(part.len(), |end| end + 1);
-        if line.len() <= MAX_LINE_BYTES {
-            line.extend(part.iter().take(end.unwrap_or(taken)));
-        }
-        reader.consume(taken);
-        read += taken;
-        if end.is_some() {
-            return Ok(read);
-        }
-    }
-}
-
-/// `None` for an empty line.
-fn parse(line: &[u8]) -> Result<Option<Line>, Error> {
-    if line.len() > MAX_LINE_BYTES {
-        return Err(Error::new(ErrorKind::InvalidInput, "the line is longer than 1 GiB"));
-    }
-    let text = std::str::from_utf8(line)
-        .map_err(|error| Error::new(ErrorKind::InvalidInput, "this is not UTF-8").with("byte", error.valid_up_to()))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches([' ', '\t', '\r']);
-    if text.is_empty() { Ok(None) } else { Line::parse(text).map(Some) }
 }
 
 /// How much there is to read; `None` if that is not known.

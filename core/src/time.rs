@@ -39,6 +39,29 @@ impl Time {
     pub fn has_zone(&self) -> bool {
         self.has_zone
     }
+
+    /// The time in this zone, such as `Europe/Berlin` or `+02:00`, if it says none itself: what was written by a clock on
+    /// the wall there. One that says its zone stays as it is. Of two times that a clock showed twice, the earlier.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if there is no such zone; its database is that of the machine.
+    ///
+    /// ```
+    /// use craftx_core::Time;
+    /// let time: Time = "2025-06-28T00:33:47.214584".parse()?;
+    /// assert_eq!(time.in_zone("+02:00")?.to_string(), "2025-06-28T00:33:47.214584+02:00");
+    /// # Ok::<(), craftx_core::Error>(())
+    /// ```
+    pub fn in_zone(&self, zone: &str) -> Result<Self> {
+        let wrong = || Error::invalid("zone", "must be a name such as `Europe/Berlin` or an offset such as `+02:00`");
+        let offset =
+            format!("1970-01-01T00:00:00{zone}[{zone}]").parse::<jiff::Zoned>().map(|at| at.time_zone().clone());
+        let zone = offset.or_else(|_| jiff::tz::TimeZone::get(zone)).map_err(|_| wrong())?;
+        let Some(spelled) = self.spelled.as_deref().filter(|_| !self.has_zone) else { return Ok(self.clone()) };
+        let naive: DateTime = spelled.parse().map_err(|_| wrong())?;
+        let zoned = naive.to_zoned(zone).map_err(|_| wrong())?;
+        format!("{spelled}{}", zoned.strftime("%:z")).parse()
+    }
 }
 
 /// RFC 3339 in UTC with as many digits as needed; `None` outside the years -9999 to 9999.

@@ -1,10 +1,11 @@
 //! Records: what leaves a store and comes into another.
 
-use craftx_core::{Error, ErrorKind, MAX_PAGE, Record, Result, SessionId, Source, WriteOptions, Written};
+use craftx_core::{Error, MAX_PAGE, Record, Result, SessionId, Source, WriteOptions, Written};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use super::Storage;
 use crate::Conversation;
+use crate::formats::below_a_clear;
 
 /// The greatest number of bytes that are collected before a batch of records is written.
 const BATCH_BYTES: usize = 4 << 20;
@@ -50,9 +51,9 @@ impl Storage {
     /// Stores a conversation of another program. Doing it a second time changes nothing.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) naming the message and the field that is wrong. A conversation of up to
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) naming the message and the field that is wrong. A conversation of up to
     /// 500 messages and 4 MiB is stored whole or not at all; of a longer one, earlier parts may be there.
-    /// [`Conflict`](ErrorKind::Conflict) if a message is known with other content, or if the session was
+    /// [`Conflict`](crate::ErrorKind::Conflict) if a message is known with other content, or if the session was
     /// cleared after the time of the messages, so that they would be dead: append them as new ones then
     /// ([`Conversation::new_messages`], on the command line `--restamp`).
     pub async fn import_conversation(&self, conversation: &Conversation) -> Result<Written> {
@@ -63,12 +64,7 @@ impl Storage {
             .await
             .map_err(|error| error.during("import"))?;
         match written.cleared.zip(first) {
-            Some((cleared, first)) if first <= cleared => Err(Error::new(
-                ErrorKind::Conflict,
-                "the session was cleared after the time of these messages; import them with `--restamp`",
-            )
-            .during("import")
-            .with("session", format!("{:?}", conversation.session))),
+            Some((cleared, first)) if first <= cleared => Err(below_a_clear(&conversation.session)),
             _ => Ok(written),
         }
     }

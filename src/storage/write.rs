@@ -270,7 +270,7 @@ impl Storage {
     }
 
     /// Writes records as they are, and remembers the version and what a reader must have seen.
-    pub(super) async fn write(
+    pub(crate) async fn write(
         &self,
         cx: &Context,
         session: &SessionId,
