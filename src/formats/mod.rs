@@ -20,15 +20,24 @@
 //! # }).unwrap();
 //! ```
 
+mod anthropic;
+mod chatgpt;
+mod claude;
 mod conversations;
 #[cfg(feature = "sqlite")]
 mod database;
 mod elements;
 mod foreign;
 mod import;
+mod langchain;
+mod markdown;
+mod openai_chat;
+mod openai_responses;
 mod outgoing;
 mod records;
+mod sharegpt;
 mod source;
+mod turn;
 
 use std::fmt;
 
@@ -72,7 +81,18 @@ pub trait Format: fmt::Debug + Send + Sync {
 
 /// The formats that are built in. The first one that recognizes a file reads it.
 pub fn all() -> &'static [&'static dyn Format] {
-    &[&records::Records, &conversations::Conversations]
+    &[
+        &records::Records,
+        &conversations::Conversations,
+        &chatgpt::ChatGpt,
+        &claude::Claude,
+        &sharegpt::ShareGpt,
+        &langchain::LangChain,
+        &openai_responses::OpenAiResponses,
+        &anthropic::Anthropic,
+        &openai_chat::OpenAiChat,
+        &markdown::Markdown,
+    ]
 }
 
 /// The format that is called so.
