@@ -45,6 +45,8 @@ mod config;
 mod conversation;
 mod head;
 mod line;
+#[cfg(feature = "migrate")]
+pub mod migrate;
 mod new_message;
 mod storage;
 mod window;

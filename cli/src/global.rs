@@ -1,7 +1,7 @@
 //! The options that every command has, and opening the store that they name.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -37,7 +37,7 @@ pub(crate) struct Global {
     pub(crate) json: bool,
     /// What was opened, so that it can be closed if somebody interrupts.
     #[arg(skip)]
-    opened: OnceLock<Storage>,
+    opened: Mutex<Vec<Storage>>,
 }
 
 impl Global {
@@ -77,7 +77,7 @@ impl Global {
             }
             None => storage,
         };
-        self.opened.get_or_init(|| storage.clone());
+        self.stores().push(storage.clone());
         Ok(storage)
     }
 
@@ -103,6 +103,7 @@ impl Global {
             None => Storage::open_with(&craftx::builtin(), name, mode).await,
         };
         let storage = opened.map_err(|error| error.with("store", craftx::shown_url(name)))?;
+        self.stores().push(storage.clone());
         Ok(storage.with_timeout(Some(LONG)).for_caller(Caller::System))
     }
 
@@ -142,8 +143,13 @@ impl Global {
     }
 
     /// What has been opened so far.
-    pub(crate) fn opened(&self) -> Option<&Storage> {
-        self.opened.get()
+    pub(crate) fn opened(&self) -> Vec<Storage> {
+        self.stores().clone()
+    }
+
+    /// A list cannot be left half-changed.
+    fn stores(&self) -> MutexGuard<'_, Vec<Storage>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
