@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use craftx_core::{Cursor, Digest, MAX_PAGE, Record, Result, SessionId, Stamp, Tenant};
 use futures_util::future::join;
 
+use super::migrator::Watcher;
 use super::report::{IDS, failed};
 use super::walk::{self, Sessions};
 use super::{Comparison, Difference, Progress, SessionFailure};
@@ -13,7 +14,7 @@ use crate::Storage;
 /// The records of a session by their digests. Two that say the same are one.
 pub(super) type Digests = HashMap<Digest, Stamp>;
 
-pub(super) async fn compare(from: &Storage, to: &Storage, told: &(dyn Fn(&Progress) + Sync)) -> Result<Comparison> {
+pub(super) async fn compare(from: &Storage, to: &Storage, watcher: &Watcher) -> Result<Comparison> {
     let (mut tenants, mut skipped) = walk::tenants(from).await?;
     let (others, skipped_too) = walk::tenants(to).await?;
     for (all, more) in [(&mut tenants, others), (&mut skipped, skipped_too)] {
@@ -37,7 +38,7 @@ pub(super) async fn compare(from: &Storage, to: &Storage, told: &(dyn Fn(&Progre
             }
             compare_session(&from, &to, &tenant, &session, &mut comparison).await?;
             let records = comparison.equal + comparison.missing + comparison.extra;
-            told(&Progress { pass: 1, sessions: comparison.sessions, records });
+            watcher.tell(&Progress { pass: 1, sessions: comparison.sessions, records });
         }
     }
     Ok(comparison)

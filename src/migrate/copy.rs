@@ -1,11 +1,10 @@
 //! Copying: over all sessions, until there is nothing new.
 
-use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use craftx_core::{Changes, Error, Record, Result, SessionId, Tenant, WriteOptions};
 use futures_util::future::{FutureExt, join};
-use futures_util::stream::{self, TryStreamExt};
+use futures_util::stream::TryStreamExt;
 
 use super::journal::Journal;
 use super::report::failed;
@@ -21,10 +20,10 @@ const BATCH_BYTES: usize = 4 << 20;
 /// How often the sessions are gone through at most.
 const PASSES: u32 = 16;
 
-pub(super) async fn copy(migrator: &StorageMigrator, journal: Journal) -> Result<Migrated> {
+pub(super) async fn copy(migrator: StorageMigrator, journal: Journal) -> Result<Migrated> {
     let resumed = journal.resumed();
     let mut total = Migrated { resumed, ..Migrated::default() };
-    let copying = Copying { migrator, journal: Mutex::new(journal), progress: Mutex::default() };
+    let copying = Arc::new(Copying { migrator, journal: Mutex::new(journal), progress: Mutex::default() });
     while total.passes < PASSES && !total.caught_up {
         let pass = copying.pass(total.passes + 1).await?;
         // A medium may tell a record twice, or not know what it had: either is enough to be done.
@@ -42,8 +41,8 @@ pub(super) async fn copy(migrator: &StorageMigrator, journal: Journal) -> Result
     Ok(total)
 }
 
-struct Copying<'a> {
-    migrator: &'a StorageMigrator,
+struct Copying {
+    migrator: StorageMigrator,
     journal: Mutex<Journal>,
     progress: Mutex<Progress>,
 }
@@ -57,19 +56,20 @@ struct Copied {
     failure: Option<SessionFailure>,
 }
 
-impl Copying<'_> {
+impl Copying {
     /// Goes over all sessions.
-    async fn pass(&self, number: u32) -> Result<Migrated> {
+    async fn pass(self: &Arc<Self>, number: u32) -> Result<Migrated> {
         self.tell(|progress| *progress = Progress { pass: number, sessions: 0, ..*progress });
         let (tenants, skipped_tenants) = walk::tenants(&self.migrator.from).await?;
         let mut pass = Migrated { tenants: tenants.len() as u64, skipped_tenants, ..Migrated::default() };
         for tenant in tenants {
             let from = self.migrator.from.for_tenant(tenant.clone());
-            let sessions = stream::try_unfold(Sessions::new(&from), |mut sessions| async move {
-                Ok(sessions.next().await?.map(|session| (session, sessions)))
+            let of_tenant = (Arc::clone(self), tenant);
+            let copies = Sessions::new(&from).stream().map_ok(move |session| {
+                let (copying, tenant) = of_tenant.clone();
+                async move { copying.session(&tenant, session).await }.boxed()
             });
-            let copies = sessions.map_ok(|session| self.session(&tenant, session).boxed());
-            let mut copies = pin!(copies.try_buffer_unordered(AT_ONCE));
+            let mut copies = copies.try_buffer_unordered(AT_ONCE);
             while let Some(copied) = copies.try_next().await? {
                 pass.sessions += 1;
                 pass.messages += copied.messages;
@@ -81,6 +81,8 @@ impl Copying<'_> {
                 self.tell(|progress| progress.sessions += 1);
             }
         }
+        // They end in any order.
+        pass.failed.sort_by(|a, b| (&a.tenant, &a.session).cmp(&(&b.tenant, &b.session)));
         Ok(pass)
     }
 
@@ -162,7 +164,7 @@ impl Copying<'_> {
             change(&mut progress);
             *progress
         };
-        self.migrator.told(&progress);
+        self.migrator.watcher.tell(&progress);
     }
 
     /// A line of the journal is either noted or not.

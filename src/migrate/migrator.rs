@@ -24,15 +24,25 @@ pub struct StorageMigrator {
     pub(super) to: Storage,
     merge: bool,
     journal: Option<PathBuf>,
-    watch: Option<Watch>,
+    pub(super) watcher: Watcher,
 }
 
-type Watch = Arc<dyn Fn(&Progress) + Send + Sync>;
+/// Who is told how far it is, if anybody.
+#[derive(Clone, Default)]
+pub(super) struct Watcher(Option<Arc<dyn Fn(&Progress) + Send + Sync>>);
+
+impl Watcher {
+    pub(super) fn tell(&self, progress: &Progress) {
+        if let Some(watch) = &self.0 {
+            watch(progress);
+        }
+    }
+}
 
 impl StorageMigrator {
     /// A migration from one store to another. Nothing is read or written yet.
     pub fn new(from: &Storage, to: &Storage) -> Self {
-        Self { from: from.clone(), to: to.clone(), merge: false, journal: None, watch: None }
+        Self { from: from.clone(), to: to.clone(), merge: false, journal: None, watcher: Watcher::default() }
     }
 
     /// Allows a target that holds something already: what both stores have is united.
@@ -55,7 +65,7 @@ impl StorageMigrator {
     /// Is told again and again how far [`run`](Self::run), [`plan`](Self::plan) or [`verify`](Self::verify) is.
     #[must_use]
     pub fn watch(mut self, watch: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
-        self.watch = Some(Arc::new(watch));
+        self.watcher = Watcher(Some(Arc::new(watch)));
         self
     }
 
@@ -78,10 +88,10 @@ impl StorageMigrator {
     /// # Cancel safety
     /// May be dropped at any time.
     pub async fn plan_new(from: &Storage, watch: impl Fn(&Progress) + Send + Sync + 'static) -> Result<Plan> {
-        let watched = Self::new(from, from).watch(watch);
+        let watcher = Watcher(Some(Arc::new(watch)));
         let planned = async {
             walk::system(from)?;
-            plan::plan(from, None, &|progress| watched.told(progress)).await
+            plan::plan(from, None, &watcher).await
         };
         planned.await.map_err(|error| error.during("plan migration"))
     }
@@ -119,7 +129,7 @@ impl StorageMigrator {
     pub async fn verify(&self) -> Result<Comparison> {
         let compared = async {
             self.places().await?;
-            compare::compare(&self.from, &self.to, &|progress| self.told(progress)).await
+            compare::compare(&self.from, &self.to, &self.watcher).await
         };
         compared.await.map_err(|error| error.during("verify migration"))
     }
@@ -148,19 +158,13 @@ impl StorageMigrator {
         Ok(format!("craftx-migration-{}-{}.jsonl", from.short(), to.short()))
     }
 
-    pub(super) fn told(&self, progress: &Progress) {
-        if let Some(watch) = &self.watch {
-            watch(progress);
-        }
-    }
-
     async fn planned(&self) -> Result<Plan> {
         let (from, to) = self.places().await?;
         let resumes = match &self.journal {
             Some(path) => Journal::resumes(path, &from, &to)?,
             None => false,
         };
-        let mut planned = plan::plan(&self.from, Some(&self.to), &|progress| self.told(progress)).await?;
+        let mut planned = plan::plan(&self.from, Some(&self.to), &self.watcher).await?;
         if resumes && planned.target == Target::NotEmpty {
             planned.target = Target::Resumes;
         }
@@ -180,7 +184,7 @@ impl StorageMigrator {
                 Journal::create(self.journal.as_deref(), &from, &to)?
             }
         };
-        copy::copy(self, journal).await
+        copy::copy(self.clone(), journal).await
     }
 
     async fn refuse_what_is_not_empty(&self) -> Result<()> {

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use craftx_core::{Digest, Record, Result, SessionId};
 
 use super::compare::{digests, each_record};
+use super::migrator::Watcher;
 use super::report::failed;
 use super::walk::{self, Sessions};
 use super::{Plan, Progress, SessionFailure, Target};
 use crate::Storage;
 
 /// Reads all of the source, and of a target what it has of the same sessions.
-pub(super) async fn plan(from: &Storage, to: Option<&Storage>, told: &(dyn Fn(&Progress) + Sync)) -> Result<Plan> {
+pub(super) async fn plan(from: &Storage, to: Option<&Storage>, watcher: &Watcher) -> Result<Plan> {
     let (tenants, skipped_tenants) = walk::tenants(from).await?;
     let target = match to {
         None => Target::New,
@@ -32,7 +33,7 @@ pub(super) async fn plan(from: &Storage, to: Option<&Storage>, told: &(dyn Fn(&P
                 }
                 planned => planned.map_err(|error| error.with("session", format_args!("{session:?}")))?,
             }
-            told(&Progress { pass: 1, sessions: plan.sessions, records: plan.records });
+            watcher.tell(&Progress { pass: 1, sessions: plan.sessions, records: plan.records });
         }
     }
     Ok(plan)

@@ -3,6 +3,7 @@
 use craftx_core::{
     Binding, Changes, Cursor, Error, ErrorKind, Include, MAX_PAGE, Result, SessionId, SessionQuery, Tenant, Uuid,
 };
+use futures_util::stream::{self, BoxStream, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::Storage;
@@ -81,6 +82,12 @@ impl Sessions {
     pub(super) fn new(storage: &Storage) -> Self {
         let query = SessionQuery::new().include(Include::All).limit(MAX_PAGE);
         Self { storage: storage.clone(), query: Some(query), page: Vec::new().into_iter() }
+    }
+
+    /// All that are left.
+    pub(super) fn stream(self) -> BoxStream<'static, Result<SessionId>> {
+        let next = |mut sessions: Self| async move { Ok(sessions.next().await?.map(|session| (session, sessions))) };
+        stream::try_unfold(self, next).boxed()
     }
 
     /// The next one; `None` at the end.
