@@ -29,7 +29,9 @@ pub struct StorageMigrator {
 
 /// Who is told how far it is, if anybody.
 #[derive(Clone, Default)]
-pub(super) struct Watcher(Option<Arc<dyn Fn(&Progress) + Send + Sync>>);
+pub(super) struct Watcher(Option<Watch>);
+
+type Watch = Arc<dyn Fn(&Progress) + Send + Sync>;
 
 impl Watcher {
     pub(super) fn tell(&self, progress: &Progress) {
