@@ -1,6 +1,7 @@
 //! `craftx migrate plan`.
 
 use craftx::migrate::{Plan, StorageMigrator, Target};
+use indicatif::HumanBytes;
 use serde_json::json;
 
 use super::{complain, existing, journal, object, say_skipped, source, watched};
@@ -43,21 +44,15 @@ pub(crate) async fn run(global: &Global, plan: &MigratePlan) -> Result<Exit, Fai
 }
 
 fn print(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
-    let Plan { tenants, sessions, messages, records, bytes, to_copy, .. } = plan;
-    let bytes = indicatif::HumanBytes(*bytes);
-    out.line(format_args!(
-        "source        {sessions} sessions of {tenants} tenants, {messages} messages, {records} records, {bytes}"
-    ))?;
+    let Plan { tenants, sessions, messages, records, bytes, to_copy, failures, .. } = plan;
     let target = match plan.target {
-        Target::New => "does not exist; a run makes it",
+        Target::New => "is not there; a run makes it",
         Target::Empty => "holds nothing",
         Target::Resumes => "holds what an earlier run copied; a run goes on",
-        _ => "is not empty; a run unites both only with `--merge`",
+        _ => "is not empty; a run needs `--merge` to unite both",
     };
+    out.line(format_args!("sessions      {sessions} in {tenants} tenants, {failures} cannot be read"))?;
+    out.line(format_args!("records       {records}, of which {messages} are messages, {}", HumanBytes(*bytes)))?;
     out.line(format_args!("target        {target}"))?;
-    out.line(format_args!("would copy    {to_copy} records"))?;
-    match plan.failures {
-        0 => Ok(()),
-        failures => out.line(format_args!("cannot read   {failures} sessions")),
-    }
+    out.line(format_args!("would copy    {to_copy} records"))
 }

@@ -25,7 +25,11 @@ pub(crate) async fn run(global: &Global, run: MigrateRun) -> Result<Exit, Failur
     let journal = journal(run.journal, &migrator, &to).await?;
     let total = migrator.count_sessions().await?;
     let progress = Progress::new(global, "migrate run", "sessions", Some(total));
-    let migrated = migrator.journal(&journal).watch(watched(progress)).run().await?;
+    let ran = migrator.journal(&journal).watch(watched(progress)).run().await;
+    let migrated = ran.map_err(|error| match error.get("field") {
+        Some("merge") => error.with("say", "`--merge` if both shall be united"),
+        _ => error,
+    })?;
     to.close().await?;
     from.close().await?;
 
@@ -42,6 +46,9 @@ pub(crate) async fn run(global: &Global, run: MigrateRun) -> Result<Exit, Failur
         out.object(object)?;
     } else {
         print(&mut out, &migrated)?;
+        if migrated.resumed {
+            output::say("this went on where the last run was");
+        }
         output::say(format_args!(
             "how far it is stands in `{}`: keep it as long as you may run this again",
             journal.display()
@@ -57,12 +64,6 @@ pub(crate) async fn run(global: &Global, run: MigrateRun) -> Result<Exit, Failur
 
 fn print(out: &mut Out, migrated: &Migrated) -> Result<(), Failure> {
     let Migrated { sessions, tenants, records, applied, failures, .. } = migrated;
-    let again = if migrated.resumed { ", going on where the last run was" } else { "" };
-    out.line(format_args!(
-        "{sessions} sessions of {tenants} tenants: {applied} of {records} records read were new{again}"
-    ))?;
-    match failures {
-        0 => Ok(()),
-        failures => out.line(format_args!("{failures} sessions failed")),
-    }
+    out.line(format_args!("sessions      {sessions} in {tenants} tenants, {failures} failed"))?;
+    out.line(format_args!("records       {applied} copied, {} known", records.saturating_sub(*applied)))
 }

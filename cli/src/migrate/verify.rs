@@ -48,10 +48,8 @@ fn print(out: &mut Out, compared: &Comparison) -> Result<(), Failure> {
         }
     }
     let Comparison { sessions, equal, missing, extra, differences, failures, .. } = compared;
-    out.line(format_args!(
-        "{sessions} sessions compared: {equal} records in both, {missing} not in the target, {extra} only in the target"
-    ))?;
-    out.line(format_args!("{differences} sessions differ, {failures} could not be compared"))
+    out.line(format_args!("sessions      {sessions} compared, {differences} differ, {failures} cannot be compared"))?;
+    out.line(format_args!("records       {equal} in both, {missing} not in the target, {extra} only in the target"))
 }
 
 fn list(ids: &[Stamp], count: u64) -> String {
