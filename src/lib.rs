@@ -53,7 +53,7 @@ mod window;
 
 pub use builtin::builtin;
 #[cfg(feature = "config")]
-pub use config::{Config, Origin, ProfileInfo, Recommendation, Setting, list_profiles, recommend};
+pub use config::{Config, Elsewhere, Origin, ProfileInfo, Recommendation, Setting, list_profiles, recommend};
 pub use conversation::{Conversation, conversation_json};
 #[cfg(feature = "access")]
 pub use craftx_access as access;

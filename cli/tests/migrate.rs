@@ -158,3 +158,24 @@ fn a_profile_names_a_store_with_its_layers() {
     assert_eq!(unknown.code, 2, "{unknown:?}");
     assert!(unknown.err.contains("`mine`"), "{unknown:?}");
 }
+
+/// Profile `development` was used so far, and now it is another one.
+#[test]
+fn whoever_changes_the_profile_is_told_where_the_conversations_are_and_how_to_bring_them() {
+    let place = place(&[]);
+    std::fs::rename(place.path().join("chats"), place.path().join("chat_logs")).unwrap();
+    let command = "craftx migrate run 'json:chat_logs' profile:production_sqlite";
+    let before = place.run_plain(&["--profile", "production_sqlite", "list"]);
+    assert_eq!(before.code, 3, "{before:?}");
+    assert!(before.err.contains(command), "{before:?}");
+    assert!(!place.path().join("craftx_production.db").exists());
+    let append = place.run_plain(&["--profile", "production_sqlite", "append", "new", "hello"]);
+    assert_eq!(append.code, 0, "{append:?}");
+    assert!(append.err.contains(command), "{append:?}");
+    // From now on the store is not empty, and nobody is told again.
+    let list = place.run_plain(&["--profile", "production_sqlite", "list"]);
+    assert!(list.code == 0 && list.err.is_empty(), "{list:?}");
+    let run = migrate(&place, &["run", "json:chat_logs", "profile:production_sqlite", "--merge"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(place.run_plain(&["--profile", "production_sqlite", "list"]).out.lines().count(), 3);
+}
