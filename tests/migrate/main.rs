@@ -6,5 +6,7 @@ mod copying;
 mod cut_over;
 mod guide;
 mod journal;
+#[cfg(all(feature = "access", feature = "config", feature = "encrypt"))]
+mod layers;
 mod support;
 mod verifying;
