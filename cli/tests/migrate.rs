@@ -179,3 +179,28 @@ fn whoever_changes_the_profile_is_told_where_the_conversations_are_and_how_to_br
     assert_eq!(run.code, 0, "{run:?}");
     assert_eq!(place.run_plain(&["--profile", "production_sqlite", "list"]).out.lines().count(), 3);
 }
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_run_that_the_next_one_goes_on_with() {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+    let place = place(&[]);
+    for number in 0..500 {
+        place.write(&format!("chats/s{number}.json"), r#"[{"role":"user","content":"hi"}]"#);
+    }
+    let words = ["migrate", "run", "json:chats", "json:new", "--journal", "journal"];
+    let mut child = place.plain(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while std::fs::read_to_string(place.path().join("journal")).map_or(0, |journal| journal.lines().count()) < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never begins");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let again = place.run_plain(&[&words[..], &["--json"]].concat());
+    assert_eq!(again.code, 0, "{again:?}");
+    let (records, resumed) = (object(&again)["records"].as_u64().unwrap(), &object(&again)["resumed"]);
+    assert!(*resumed == true && records < 503 && records > 0, "{again:?}");
+    assert_eq!(migrate(&place, &["verify", "json:chats", "json:new"]).code, 0);
+}
