@@ -132,6 +132,23 @@ impl Global {
         Ok(storage.with_timeout(Some(LONG)).for_caller(Caller::System))
     }
 
+    /// Refuses what says which store, which tenant or on whose behalf, for a command that names its stores by itself and is
+    /// about all of them.
+    pub(crate) fn refuse_choices(&self) -> Result<()> {
+        let given = [
+            ("--store", self.store.is_some()),
+            ("--profile", self.profile.is_some()),
+            ("--tenant", self.tenant != Tenant::default()),
+            ("--as", self.principal.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => {
+                Err(Error::invalid(option, "has no meaning here: the command names both stores, and takes all of them"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What the options, the environment and the files say, if they are asked instead of `--store`.
     fn sources(&self) -> Config {
         let mut config = Config::from_env();

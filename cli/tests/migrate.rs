@@ -159,6 +159,17 @@ fn a_profile_names_a_store_with_its_layers() {
     assert!(unknown.err.contains("`mine`"), "{unknown:?}");
 }
 
+#[test]
+fn options_that_would_be_left_aside_are_refused() {
+    let place = place(&[]);
+    for option in [["--store", "sqlite:x.db"], ["--profile", "development"], ["--tenant", "acme"], ["--as", "ann"]] {
+        let run = migrate(&place, &[&["run", "json:chats", "sqlite:new.db"], &option[..]].concat());
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.err.contains(option[0]), "{run:?}");
+    }
+    assert!(!place.path().join("new.db").exists());
+}
+
 /// Profile `development` was used so far, and now it is another one.
 #[test]
 fn whoever_changes_the_profile_is_told_where_the_conversations_are_and_how_to_bring_them() {

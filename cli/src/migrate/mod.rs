@@ -17,6 +17,7 @@ use crate::output;
 use crate::progress::Progress;
 
 pub(crate) async fn run(global: &Global, migrate: Migrate) -> Result<Exit, Failure> {
+    global.refuse_choices()?;
     match migrate {
         Migrate::Plan(plan) => plan::run(global, &plan).await,
         Migrate::Run(run) => run::run(global, run).await,
