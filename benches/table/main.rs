@@ -22,6 +22,7 @@ mod import;
 mod layers;
 mod messages;
 mod parse;
+mod migrate;
 #[cfg(unix)]
 mod postgres;
 mod raw;
@@ -62,6 +63,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("sqlite-import", import::time_of),
     ("sqlite-import-memory", import::memory),
     ("read-chatgpt", parse::chatgpt),
+    ("sqlite-migrate", migrate::sqlite),
     ("sqlite-search", search::search),
     ("sqlite-search-append", search::append),
     ("sqlite-search-append-unsynced", search::append_unsynced),

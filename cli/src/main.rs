@@ -17,6 +17,7 @@ mod keys;
 mod legs;
 mod list;
 mod man;
+mod migrate;
 mod output;
 mod profiles;
 mod progress;
@@ -75,7 +76,7 @@ async fn interruptible(args: Args, mut interrupt: Interrupt) -> Result<Exit, Fai
             return result;
         }
     }
-    if let Some(storage) = global.opened() {
+    for storage in global.opened() {
         // What was acknowledged is stored, whether closing succeeds or not.
         let _ = storage.with_timeout(Some(interrupt::CLOSES / 2)).close().await;
     }
@@ -91,6 +92,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Rm(rm) => rm::run(global, rm).await,
         Command::Import(import) => import::run(global, import).await,
         Command::Export(export) => export::run(global, export).await,
+        Command::Migrate(migrate) => migrate::run(global, migrate).await,
         Command::Stats(stats) => stats::run(global, stats).await,
         Command::Status => status::run(global).await,
         Command::Doctor => doctor::run(global).await,

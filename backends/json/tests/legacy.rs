@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use common::{at, block_on, cx, id, message, open, snapshot, texts, try_open, try_texts, write};
 use craftx_core::{
-    Backend, Caller, Compact, ErrorKind, Message, MessageQuery, Prepare, Record, Role, SessionQuery, Stamp, Tenant,
-    WriteOptions,
+    Backend, Caller, Compact, ErrorKind, Include, Message, MessageQuery, Prepare, Record, Role, SessionQuery, Stamp,
+    Tenant, WriteOptions,
 };
 use serde_json::Value;
 
@@ -166,6 +166,12 @@ fn files_that_cannot_be_read_are_named_and_the_others_stay_usable() {
         assert_eq!(texts(&store, "Case"), ["upper"]);
         write(&store, "Case", &[message(1, "x")]);
         assert_eq!(block_on(store.sessions(&cx(), &SessionQuery::new())).unwrap_err().kind(), ErrorKind::Corrupted);
+        // Whoever copies the store learns its name, and the error when it is read; with any other condition it is an error.
+        let all = SessionQuery::new().include(Include::All);
+        assert!(block_on(store.sessions(&cx(), &all)).is_ok_and(|page| page.items.len() > 1));
+        for narrower in [all.clone().prefix(""), all.clone().metadata("k", 1)] {
+            assert_eq!(block_on(store.sessions(&cx(), &narrower)).unwrap_err().kind(), ErrorKind::Corrupted);
+        }
         let page = block_on(store.sessions(&cx(), &SessionQuery::new().prefix("w"))).unwrap();
         assert_eq!(page.items.len(), 1);
     }
