@@ -128,6 +128,9 @@ impl Backup {
             Some(base) if base.to_string() == archive.to_string() => {
                 return Err(Error::invalid("since", "an increment cannot take the place of what it builds on"));
             }
+            Some(_) if status.store.is_nil() => {
+                return Err(Error::invalid("since", "the store has no identity yet; back up all of it"));
+            }
             Some(base) => {
                 let base = Base::open(base, &about).await?;
                 about.base = Some(base.digest.clone());
@@ -137,16 +140,19 @@ impl Backup {
         };
         let writer = Writer::open(archive, &about).await.map_err(|error| archive.name(error))?;
         let (counts, failed) = (Counts::default(), Vec::new());
-        let mut run = Run { walk, writer, base, counts, failed, watch: self.watch.clone() };
+        let mut run = Run { walk, writer, base, counts, failed, sealed: false, watch: self.watch.clone() };
         if let Err(error) = run.all().await {
             run.writer.abort().await;
             return Err(error);
         }
-        let Run { walk, writer, counts, failed, .. } = run;
+        let Run { walk, writer, counts, failed, sealed, .. } = run;
         let (digest, size) = writer.finish(counts).await.map_err(|error| archive.name(error))?;
         let mut done = BackedUp { about, counts, digest, size, failed, recorded: false };
         // A store that cannot be written to can be backed up all the same.
-        done.recorded = counts.failed == 0 && state::backed_up(&walk, &done).await.is_ok();
+        // One without an identity is a folder of another program, and is left as it is.
+        let complete = counts.failed == 0 && !status.store.is_nil();
+        // Nothing may be written in clear into one that was opened without its encryption.
+        done.recorded = complete && sealed <= walk.encrypted && state::backed_up(&walk, &done).await.is_ok();
         Ok(done)
     }
 }
@@ -164,6 +170,8 @@ struct Run {
     base: Option<Base>,
     counts: Counts,
     failed: Vec<FailedSession>,
+    /// There are messages in ciphertext.
+    sealed: bool,
     watch: Option<Watch>,
 }
 
@@ -240,7 +248,10 @@ impl Run {
             for record in &part.items {
                 let line = record.encode();
                 end.records += 1;
-                end.messages += u64::from(matches!(record, Record::Message(_)));
+                if let Record::Message(message) = record {
+                    end.messages += 1;
+                    self.sealed |= message.sealed.is_some();
+                }
                 end.bytes += line.as_str().len() as u64;
                 self.writer.line(line.as_str()).await?;
             }

@@ -164,7 +164,8 @@ impl Restore {
                 verified.problem(Problem::new("the store", what).with_remedy("restore again, merging"));
             }
         }
-        if verified.is_clean() {
+        // Nothing may be written in clear into a store that may be opened with encryption later.
+        if verified.is_clean() && archive.ciphertext <= walk.encrypted {
             // Only what an increment is told later depends on it.
             let _ = state::restored(&walk, &archive.digest).await;
         }

@@ -1,5 +1,5 @@
 //! What a store itself says of its backups, so that every machine that opens it sees it: metadata of a session in a
-//! tenant that is in no backup.
+//! tenant that is in no backup. Written through all layers, so that in an encrypted store it is ciphertext like the rest.
 
 use std::collections::BTreeMap;
 
@@ -49,10 +49,7 @@ pub struct Moment {
 /// May be dropped at any time.
 pub async fn state(storage: &Storage) -> Result<State> {
     let walk = Walk::new(storage);
-    let (cx, session) = place(&walk)?;
-    let Some(found) = walk.backend.session(&cx, &session).await? else { return Ok(State::default()) };
-    let moment = |key: &str| found.metadata.get(key).cloned().and_then(|value| serde_json::from_value(value).ok());
-    Ok(State { last: moment(LAST), verified: moment(VERIFIED) })
+    Ok(State { last: moment(&walk, LAST).await?, verified: moment(&walk, VERIFIED).await? })
 }
 
 pub(super) async fn backed_up(walk: &Walk, done: &BackedUp) -> Result<()> {
@@ -60,31 +57,44 @@ pub(super) async fn backed_up(walk: &Walk, done: &BackedUp) -> Result<()> {
 }
 
 pub(super) async fn verified(walk: &Walk, checked: &CheckedArchive) -> Result<()> {
-    let (cx, _) = place(walk)?;
-    set(walk, VERIFIED, &Moment { time: Time::try_from(cx.clock.wall())?, digest: checked.digest.clone() }).await
+    set(walk, VERIFIED, &now(walk, &checked.digest)?).await
 }
 
 /// The archive with this digest was restored into the store.
 pub(super) async fn restored(walk: &Walk, digest: &str) -> Result<()> {
-    let (cx, _) = place(walk)?;
-    let moment = Moment { time: Time::try_from(cx.clock.wall())?, digest: digest.to_owned() };
-    set(walk, &format!("{RESTORED}{digest}"), &moment).await
+    set(walk, &format!("{RESTORED}{digest}"), &now(walk, digest)?).await
 }
 
 /// Whether the archive with this digest was restored into the store.
 pub(super) async fn has_restored(walk: &Walk, digest: &str) -> Result<bool> {
-    let (cx, session) = place(walk)?;
-    let found = walk.backend.session(&cx, &session).await?;
-    Ok(found.is_some_and(|found| found.metadata.get(&format!("{RESTORED}{digest}")).is_some()))
+    Ok(moment(walk, &format!("{RESTORED}{digest}")).await?.is_some())
 }
 
-async fn set(walk: &Walk, key: &str, moment: &Moment) -> Result<()> {
+fn now(walk: &Walk, digest: &str) -> Result<Moment> {
+    let (cx, _) = place(walk)?;
+    Ok(Moment { time: Time::try_from(cx.clock.wall())?, digest: digest.to_owned() })
+}
+
+/// The identity of the store is a part of the key: what is copied to another store says nothing of that one.
+async fn key(walk: &Walk, what: &str) -> Result<String> {
+    Ok(format!("{what}.{}", walk.status().await?.store))
+}
+
+async fn moment(walk: &Walk, what: &str) -> Result<Option<Moment>> {
     let (cx, session) = place(walk)?;
-    let after = walk.backend.session(&cx, &session).await?.map(|found| found.version);
+    let (key, found) = (key(walk, what).await?, walk.top.session(&cx, &session).await?);
+    let value = found.as_ref().and_then(|found| found.metadata.get(&key)).cloned();
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
+}
+
+async fn set(walk: &Walk, what: &str, moment: &Moment) -> Result<()> {
+    let (cx, session) = place(walk)?;
+    let after = walk.top.session(&cx, &session).await?.map(|found| found.version);
     // A struct of texts always serialises.
     let value = serde_json::to_value(moment).unwrap_or(Value::Null);
-    let record = Record::Session { stamp: cx.mint(after)?, set: BTreeMap::from([(key.to_owned(), Some(value))]) };
-    walk.backend.write(&cx, &session, &[record], &WriteOptions::fresh()).await.map(drop)
+    let set = BTreeMap::from([(key(walk, what).await?, Some(value))]);
+    let record = Record::Session { stamp: cx.mint(after)?, set };
+    walk.top.write(&cx, &session, &[record], &WriteOptions::fresh()).await.map(drop)
 }
 
 fn place(walk: &Walk) -> Result<(Context, SessionId)> {

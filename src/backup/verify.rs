@@ -22,6 +22,8 @@ pub struct CheckedArchive {
     pub digest: String,
     /// Whether a message in it is not encrypted.
     pub plaintext: bool,
+    /// Whether a message in it is ciphertext.
+    pub ciphertext: bool,
 }
 
 /// Reads a whole archive and checks every count and digest in it. Needs no store.
@@ -49,8 +51,8 @@ pub async fn verify_watched(archive: &Archive, watch: &(dyn Fn(u64) + Sync)) -> 
 }
 
 impl CheckedArchive {
-    /// Lets the store say when an archive of it was checked, if it is the one that the archive was made of. Returns
-    /// whether it is.
+    /// Lets the store say when an archive of it was checked, if it is the one that the archive was made of, and was
+    /// opened with its encryption if it has one. Returns whether it was told.
     ///
     /// # Errors
     /// Those of the store.
@@ -59,7 +61,10 @@ impl CheckedArchive {
     /// May be dropped at any time.
     pub async fn record(&self, storage: &Storage) -> Result<bool> {
         let walk = Walk::new(storage);
-        if walk.status().await?.store.to_string() != self.about.store || self.counts.failed > 0 {
+        let its_own = walk.status().await?.store.to_string() == self.about.store;
+        // Nothing may be written in clear into a store that was opened without its encryption.
+        let in_clear = (self.ciphertext || self.about.encrypted) && !walk.encrypted;
+        if !its_own || in_clear || self.counts.failed > 0 {
             return Ok(false);
         }
         state::verified(&walk, self).await.map(|()| true)
@@ -69,18 +74,23 @@ impl CheckedArchive {
 pub(super) async fn check(archive: &Archive, watch: Option<&(dyn Fn(u64) + Sync)>) -> Result<CheckedArchive> {
     let mut reader = Reader::open(archive).await?;
     let about = reader.about.clone();
-    let mut plaintext = false;
+    let (mut plaintext, mut ciphertext) = (false, false);
     loop {
         match reader.next().await.map_err(|error| archive.name(error))? {
             Item::Begin(_) => {}
-            Item::Record(Record::Message(message)) => plaintext |= message.sealed.is_none(),
+            Item::Record(Record::Message(message)) => {
+                plaintext |= message.sealed.is_none();
+                ciphertext |= message.sealed.is_some();
+            }
             Item::Record(_) => {}
             Item::End(_) => {
                 if let Some(watch) = watch {
                     watch(reader.at());
                 }
             }
-            Item::Done(counts, digest) => return Ok(CheckedArchive { about, counts, digest, plaintext }),
+            Item::Done(counts, digest) => {
+                return Ok(CheckedArchive { about, counts, digest, plaintext, ciphertext });
+            }
         }
     }
 }

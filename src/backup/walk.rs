@@ -14,6 +14,8 @@ pub(super) const OURS: &str = "craftx.backup";
 /// A store below its encryption.
 pub(super) struct Walk {
     storage: Storage,
+    /// Above all layers.
+    pub(super) top: DynBackend,
     pub(super) backend: DynBackend,
     pub(super) encrypted: bool,
 }
@@ -22,7 +24,7 @@ impl Walk {
     pub(super) fn new(storage: &Storage) -> Self {
         let below = storage.stack().below(Slot::Encrypt);
         let backend = below.unwrap_or_else(|| storage.stack().backend()).clone();
-        Self { storage: storage.clone(), backend, encrypted: below.is_some() }
+        Self { storage: storage.clone(), top: storage.stack().backend().clone(), backend, encrypted: below.is_some() }
     }
 
     /// The context of a call that begins now.
