@@ -47,13 +47,15 @@ mod config;
 mod conversation;
 mod head;
 mod line;
+#[cfg(feature = "migrate")]
+pub mod migrate;
 mod new_message;
 mod storage;
 mod window;
 
 pub use builtin::builtin;
 #[cfg(feature = "config")]
-pub use config::{Config, Origin, ProfileInfo, Recommendation, Setting, list_profiles, recommend};
+pub use config::{Config, Elsewhere, Origin, ProfileInfo, Recommendation, Setting, list_profiles, recommend};
 pub use conversation::{Conversation, conversation_json};
 #[cfg(feature = "access")]
 pub use craftx_access as access;

@@ -13,11 +13,11 @@ use crate::settings::Settings;
 use crate::{Outcome, messages};
 
 /// The messages of a session, and of a batch.
-const BATCH: usize = 500;
+pub(crate) const BATCH: usize = 500;
 const MESSAGES: usize = 1_000_000;
 
 /// Imports the sessions `begin..end`, a batch each, one after the other.
-fn import(storage: &Storage, begin: usize, end: usize) -> Outcome<()> {
+pub(crate) fn import(storage: &Storage, begin: usize, end: usize) -> Outcome<()> {
     let (backend, options) = (storage.stack().backend(), WriteOptions::replay());
     for session in begin..end {
         let records: Vec<_> = (session * BATCH..(session + 1) * BATCH).map(messages::record).collect();

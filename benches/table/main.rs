@@ -21,6 +21,7 @@ mod failover;
 mod import;
 mod layers;
 mod messages;
+mod migrate;
 #[cfg(unix)]
 mod postgres;
 mod raw;
@@ -60,6 +61,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("sqlite-first-page", reads::first_page),
     ("sqlite-import", import::time_of),
     ("sqlite-import-memory", import::memory),
+    ("sqlite-migrate", migrate::sqlite),
     ("sqlite-search", search::search),
     ("sqlite-search-append", search::append),
     ("sqlite-search-append-unsynced", search::append_unsynced),

@@ -40,6 +40,9 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Bring an archive back into a store, which must be empty unless it is merged
     Restore(Restore),
+    /// Move everything from one store to another: plan, run, verify
+    #[command(subcommand)]
+    Migrate(Migrate),
     /// Count sessions, messages and bytes, and name the largest sessions
     Stats(Stats),
     /// Tell what is known of the store
@@ -208,6 +211,48 @@ pub(crate) enum Format {
     Records,
     /// One object a session, with `session_id` and `messages`
     Conversations,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Migrate {
+    /// Read both stores, and say what would be copied; nothing is changed, and no store is made
+    Plan(MigratePlan),
+    /// Copy what the target lacks; one that was interrupted goes on, and a second time changes nothing
+    Run(MigrateRun),
+    /// Compare all records of both stores; exit with 6 if they differ
+    Verify(Ends),
+}
+
+/// From where to where. Options of every command that name a store are not meant here.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ends {
+    /// The store to copy from, which is only read: such as `json:chat_logs`, or `profile:NAME` of the configuration
+    #[arg(value_name = "FROM")]
+    pub(crate) from: String,
+    /// The store to copy to: such as `sqlite:craftx.db`, or `profile:NAME` of the configuration
+    #[arg(value_name = "TO")]
+    pub(crate) to: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MigratePlan {
+    #[command(flatten)]
+    pub(crate) ends: Ends,
+    /// The journal that a run would have, if not the one that it finds by itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MigrateRun {
+    #[command(flatten)]
+    pub(crate) ends: Ends,
+    /// Unite with what the target holds already
+    #[arg(long)]
+    pub(crate) merge: bool,
+    /// Keep here how far it is; else beside a target that is a file or folder, or in the current folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,12 +1,14 @@
 //! The options that every command has, and opening the store that they name.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use craftx::access::Guard;
-use craftx::{Caller, Config, Error, ErrorKind, Origin, Prepare, Result, Storage, Tenant};
+use craftx::{Caller, Config, Elsewhere, Error, ErrorKind, Origin, Prepare, Result, Storage, Tenant};
+
+use crate::output;
 
 /// The time limit of a call that reads everything there is.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
@@ -37,7 +39,7 @@ pub(crate) struct Global {
     pub(crate) json: bool,
     /// What was opened, so that it can be closed if somebody interrupts.
     #[arg(skip)]
-    opened: OnceLock<Storage>,
+    opened: Mutex<Vec<Storage>>,
 }
 
 impl Global {
@@ -66,7 +68,11 @@ impl Global {
     }
 
     async fn open_as(&self, mode: Prepare) -> Result<Storage> {
-        let storage = self.connect(mode).await?.for_tenant(self.tenant.clone());
+        let connected = self.connect(mode).await;
+        if connected.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            self.say_elsewhere(None).await;
+        }
+        let storage = connected?.for_tenant(self.tenant.clone());
         let storage = match &self.principal {
             Some(principal) => storage.for_caller(caller(principal)?),
             None if self.as_system => storage.for_caller(Caller::System),
@@ -77,7 +83,8 @@ impl Global {
             }
             None => storage,
         };
-        self.opened.get_or_init(|| storage.clone());
+        self.stores().push(storage.clone());
+        self.say_elsewhere(Some(&storage)).await;
         Ok(storage)
     }
 
@@ -92,6 +99,24 @@ impl Global {
         })
     }
 
+    /// If there is nothing in the store that the configuration names, says where something is that another profile names:
+    /// somebody changed the profile, and has to be told that nothing is lost.
+    async fn say_elsewhere(&self, opened: Option<&Storage>) {
+        if self.store.is_some() {
+            return;
+        }
+        // A hint that cannot be given is none.
+        let sources = self.sources();
+        let (Ok(found), Ok(Some(profile))) = (sources.elsewhere(opened).await, sources.profile_name()) else { return };
+        for Elsewhere { profile: other, url, .. } in found {
+            let config = self.config.as_ref().map(|file| format!(" --config '{}'", file.display())).unwrap_or_default();
+            output::say(format_args!(
+                "nothing is stored here yet, but profile `{other}` has conversations in `{url}`; to bring them here: craftx migrate \
+                 run '{url}' profile:{profile}{config}"
+            ));
+        }
+    }
+
     /// The store that a command names besides its own, such as the one to copy from: a URL, or `profile:NAME`. It is
     /// opened as the system, for all tenants, because it is about the store as a whole.
     pub(crate) async fn open_other(&self, name: &str, mode: Prepare) -> Result<Storage> {
@@ -103,6 +128,7 @@ impl Global {
             None => Storage::open_with(&craftx::builtin(), name, mode).await,
         };
         let storage = opened.map_err(|error| error.with("store", craftx::shown_url(name)))?;
+        self.stores().push(storage.clone());
         Ok(storage.with_timeout(Some(LONG)).for_caller(Caller::System))
     }
 
@@ -142,8 +168,13 @@ impl Global {
     }
 
     /// What has been opened so far.
-    pub(crate) fn opened(&self) -> Option<&Storage> {
-        self.opened.get()
+    pub(crate) fn opened(&self) -> Vec<Storage> {
+        self.stores().clone()
+    }
+
+    /// A list cannot be left half-changed.
+    fn stores(&self) -> MutexGuard<'_, Vec<Storage>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

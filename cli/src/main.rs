@@ -18,6 +18,7 @@ mod keys;
 mod legs;
 mod list;
 mod man;
+mod migrate;
 mod output;
 mod profiles;
 mod progress;
@@ -76,7 +77,7 @@ async fn interruptible(args: Args, mut interrupt: Interrupt) -> Result<Exit, Fai
             return result;
         }
     }
-    if let Some(storage) = global.opened() {
+    for storage in global.opened() {
         // What was acknowledged is stored, whether closing succeeds or not.
         let _ = storage.with_timeout(Some(interrupt::CLOSES / 2)).close().await;
     }
@@ -94,6 +95,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Export(export) => export::run(global, export).await,
         Command::Backup(backup) => backup::run(global, backup).await,
         Command::Restore(restore) => backup::restore(global, restore).await,
+        Command::Migrate(migrate) => migrate::run(global, migrate).await,
         Command::Stats(stats) => stats::run(global, stats).await,
         Command::Status => status::run(global).await,
         Command::Doctor => doctor::run(global).await,

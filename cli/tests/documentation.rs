@@ -11,8 +11,9 @@ use common::{Place, Run};
 use serde_json::Value;
 
 /// Members whose values differ from run to run.
-const VARYING: [&str; 18] = [
+const VARYING: [&str; 19] = [
     "id",
+    "journal",
     "at",
     "remains",
     "version",

@@ -11,6 +11,8 @@ mod archive;
 mod base;
 mod create;
 mod format;
+#[cfg(all(feature = "json", feature = "migrate", feature = "sqlite"))]
+mod guide;
 mod inflate;
 mod reader;
 mod restore;
@@ -24,6 +26,8 @@ mod writer;
 pub use archive::Archive;
 pub use create::{BackedUp, Backup, FailedSession};
 pub use format::{About, Counts};
+#[cfg(all(feature = "json", feature = "migrate", feature = "sqlite"))]
+pub use guide::{backup_current_storage, restore_from_backup};
 /// The object stores in which an archive can be.
 pub use object_store;
 pub use restore::{Preview, Restore, Restored};

@@ -1,5 +1,6 @@
 //! Configuration: profiles, `craftx.toml`, the environment and the program, put over each other.
 
+mod elsewhere;
 mod entry;
 mod file;
 mod guide;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use craftx_core::{Prepare, Registry, Result, Stack, StackConfig, is_name};
 use serde_json::Value;
 
+pub use elsewhere::Elsewhere;
 pub use origin::Origin;
 pub use profiles::{ProfileInfo, list_profiles};
 pub use recommend::{Recommendation, recommend};
@@ -181,6 +183,15 @@ impl Config {
     /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) if the file cannot be read.
     pub fn profiles(&self) -> Result<Vec<ProfileInfo>> {
         Ok(Sources::read(self)?.profiles.list())
+    }
+
+    /// The profile that counts; `None` if the file describes a stack of its own.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) if the sources cannot be put together at all.
+    pub fn profile_name(&self) -> Result<Option<String>> {
+        let resolved = Resolved::new(self, &Sources::read(self)?)?;
+        Ok(resolved.profile.as_ref().map(|(name, _)| name.clone()))
     }
 
     /// The file that is read, if any.

@@ -18,6 +18,7 @@
 
 #[cfg(feature = "encrypt")]
 mod documentation;
+mod elsewhere;
 mod guide;
 mod hybrid;
 mod opening;

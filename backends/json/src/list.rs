@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use craftx_core::{
-    Binding, Context, Cursor, Error, ErrorKind, Include, Page, Result, Session, SessionId, SessionOrder, SessionQuery,
-    Tenant, page_size,
+    Binding, Context, Cursor, Error, ErrorKind, Include, Page, Result, Scope, Session, SessionId, SessionOrder,
+    SessionQuery, Stamp, Tenant, page_size,
 };
 
 use crate::error::{corrupted, io_error};
@@ -20,7 +20,8 @@ const HEADER: u64 = 2_048;
 
 impl Store {
     /// Lists sessions. A file that cannot be read fails the page that its session would be on: nothing is left out in
-    /// silence.
+    /// silence. Whoever copies the store is given the name alone, and the error where the session is read, so that one
+    /// file does not hide the others.
     pub(crate) fn sessions(&self, cx: &Context, query: &SessionQuery) -> Result<Page<Session>> {
         let _pass = self.enter(cx)?;
         let binding = Binding::sessions(&cx.tenant, query);
@@ -51,7 +52,13 @@ impl Store {
         let mut page = Page::default();
         for id in names {
             cx.check_deadline()?;
-            let Some((session, live)) = self.look_up(cx, &id)? else { continue };
+            let found = match self.look_up(cx, &id) {
+                Err(error) if is_all(query) && concerns_one(&error) => {
+                    Some((Session::new(id, Stamp::MIN, UNIX_EPOCH), false))
+                }
+                found => found?,
+            };
+            let Some((session, live)) = found else { continue };
             let fits = (live || query.include == Include::All) && query.admits(&session);
             if !fits {
                 continue;
@@ -208,12 +215,23 @@ impl Store {
                 Ok(None) => {}
                 Ok(Some(_)) => return Ok(true),
                 // A session that cannot be read has records.
-                Err(error) if error.kind() == ErrorKind::Corrupted => return Ok(true),
+                Err(error) if concerns_one(&error) => return Ok(true),
                 Err(error) => return Err(error),
             }
         }
         Ok(false)
     }
+}
+
+/// Whether the query is that of who copies the whole store.
+fn is_all(query: &SessionQuery) -> bool {
+    let SessionQuery { scope, include, prefix, metadata, .. } = query;
+    *include == Include::All && *scope == Scope::All && prefix.is_none() && metadata.is_empty()
+}
+
+/// Whether an error says something of one file and nothing of the others.
+fn concerns_one(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupted | ErrorKind::PermissionDenied | ErrorKind::SchemaTooNew)
 }
 
 /// When a session was written last, and which: the latest first, equal times by id.

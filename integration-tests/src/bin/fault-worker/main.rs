@@ -2,6 +2,7 @@
 
 mod dropped;
 mod fill;
+mod migrate;
 mod mixed;
 mod run;
 
@@ -14,6 +15,7 @@ pub(crate) const USAGE: &str = "usage:
   fault-worker run URL SEED FROM COUNT [step=N] [compact=N] [reopen=N] [bug=NAME]
   fault-worker fill URL SEED FOLDER CYCLES
   fault-worker drop URL SEED COUNT [bug=NAME]
+  fault-worker migrate FROM TO JOURNAL [bug=NAME]
   fault-worker mixed URL SEED WHO HISTORY SECONDS [bug=NAME]";
 
 fn main() -> ExitCode {
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         Some((task, rest)) if task == "run" => run::Run::parse(rest).and_then(|run| run.work()),
         Some((task, rest)) if task == "fill" => fill::fill(rest),
         Some((task, rest)) if task == "drop" => dropped::drop_futures(rest),
+        Some((task, rest)) if task == "migrate" => migrate::migrate(rest),
         Some((task, rest)) if task == "mixed" => mixed::mixed(rest),
         _ => Err(USAGE.to_owned()),
     };
