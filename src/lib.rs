@@ -39,6 +39,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod _documentation;
+#[cfg(feature = "backup")]
+pub mod backup;
 mod builtin;
 #[cfg(feature = "config")]
 mod config;

@@ -36,6 +36,10 @@ pub(crate) enum Command {
     Import(Import),
     /// Write sessions as records, or in a format of another program
     Export(Export),
+    /// Write all that a store holds into one archive, while others write; or check an archive
+    Backup(Backup),
+    /// Bring an archive back into a store, which must be empty unless it is merged
+    Restore(Restore),
     /// Move everything from one store to another: plan, run, verify
     #[command(subcommand)]
     Migrate(Migrate),
@@ -250,6 +254,50 @@ pub(crate) struct MigrateRun {
     /// Keep here how far it is; else beside a target that is a file or folder, or in the current folder
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    override_usage = "craftx backup [OPTIONS] [STORE] <FILE>\n       craftx backup verify [OPTIONS] <FILE> [STORE]"
+)]
+pub(crate) struct Backup {
+    /// The store, a URL or `profile:NAME`, else the configured one; and the archive to write, a path or `file:///folder/name`
+    #[arg(value_names = ["STORE", "FILE"], num_args = 1..=2, required = true)]
+    pub(crate) places: Vec<String>,
+    /// Only what arrived after this archive was written; restoring needs that one too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Option<BackupCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Read an archive and check every count and digest in it
+    Verify(BackupVerify),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BackupVerify {
+    /// The archive
+    pub(crate) file: String,
+    /// The store that is told when a backup of it was checked, a URL or `profile:NAME`; else the configured one
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Restore {
+    /// The archive, a path or `file:///folder/name`
+    pub(crate) file: String,
+    /// The store, a URL or `profile:NAME`; else the configured one
+    pub(crate) store: Option<String>,
+    /// Into a store that holds something already; what is there stays
+    #[arg(long)]
+    pub(crate) merge: bool,
+    /// Check the archive, say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

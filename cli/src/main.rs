@@ -4,6 +4,7 @@ mod access;
 mod append;
 mod args;
 mod ask;
+mod backup;
 mod completions;
 mod config;
 mod doctor;
@@ -92,6 +93,8 @@ async fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Rm(rm) => rm::run(global, rm).await,
         Command::Import(import) => import::run(global, import).await,
         Command::Export(export) => export::run(global, export).await,
+        Command::Backup(backup) => backup::run(global, backup).await,
+        Command::Restore(restore) => backup::restore(global, restore).await,
         Command::Migrate(migrate) => migrate::run(global, migrate).await,
         Command::Stats(stats) => stats::run(global, stats).await,
         Command::Status => status::run(global).await,

@@ -1,7 +1,10 @@
 //! `craftx status`.
 
+use std::time::SystemTime;
+
+use craftx::backup::Moment;
 use craftx::{Node, Status, Storage};
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
@@ -11,13 +14,17 @@ use crate::output::{self, Out};
 
 pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
     let storage = global.open_existing().await?;
-    let status = global.for_administration(&storage).status().await?;
+    let whole = global.for_administration(&storage);
+    let status = whole.status().await?;
+    // Whoever may not look at the store as a whole is not told.
+    let backup = craftx::backup::state(&whole).await.ok();
     storage.close().await?;
     let mut out = Out::new();
     if global.json {
         // A status is made of names, numbers and switches: it always serialises.
         let mut object = serde_json::to_value(&status).unwrap_or_default();
         if let Value::Object(members) = &mut object {
+            members.insert("backup".to_owned(), json!(backup));
             members.insert("legs".to_owned(), legs::of(&storage).iter().map(legs::object).collect());
             members.insert("tenant".to_owned(), json!(global.tenant()));
             members.insert("stack".to_owned(), json!(storage.stack().describe().lines().collect::<Vec<_>>()));
@@ -25,6 +32,10 @@ pub(crate) async fn run(global: &Global) -> Result<Exit, Failure> {
         out.object(object)?;
     } else {
         print(&mut out, global, &storage, &status)?;
+        if let Some(backup) = &backup {
+            out.line(format_args!("{:<13} {}", "backup", age(backup.last.as_ref())))?;
+            out.line(format_args!("{:<13} {}", "verified", age(backup.verified.as_ref())))?;
+        }
     }
     out.finish()?;
     Ok(Exit::Ok)
@@ -76,4 +87,12 @@ fn server(node: &Node) -> String {
         told.push_str(&format!(": {problem}"));
     }
     told
+}
+
+/// How long ago something was done with a backup.
+fn age(moment: Option<&Moment>) -> String {
+    let Some(moment) = moment else { return "never".to_owned() };
+    // By the clocks of two machines: what lies ahead of this one's is now.
+    let age = SystemTime::now().duration_since(moment.time.at()).unwrap_or_default();
+    format!("{} ago, {}", HumanDuration(age), output::local_time(moment.time.at()))
 }

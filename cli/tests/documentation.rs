@@ -11,7 +11,7 @@ use common::{Place, Run};
 use serde_json::Value;
 
 /// Members whose values differ from run to run.
-const VARYING: [&str; 15] = [
+const VARYING: [&str; 19] = [
     "id",
     "journal",
     "at",
@@ -27,6 +27,10 @@ const VARYING: [&str; 15] = [
     "store_bytes",
     "erased_bytes",
     "position",
+    "digest",
+    "time",
+    "base",
+    "archive_bytes",
 ];
 
 fn page() -> String {
@@ -68,7 +72,10 @@ fn commands(place: &Place, path: &[&str]) -> BTreeSet<String> {
     let names = listed.lines().take_while(|line| !line.is_empty()).filter_map(|line| {
         line.strip_prefix("  ").filter(|line| !line.starts_with(' ')).and_then(|line| line.split(' ').next())
     });
-    names.filter(|name| *name != "help").flat_map(|name| commands(place, &[path, &[name]].concat())).collect()
+    let below = names.filter(|name| *name != "help").flat_map(|name| commands(place, &[path, &[name]].concat()));
+    // A command that takes words of its own runs without one below it.
+    let itself = help.out.contains("\nArguments:\n").then(|| path.join(" "));
+    itself.into_iter().chain(below).collect()
 }
 
 /// Whether both have the same members in the same order and, but for what varies, the same values.

@@ -11,6 +11,8 @@ use crate::Storage;
 /// What the names of tenants begin with in which the failover layer keeps what is its own. It hides them; they are seen
 /// where one of its legs is read alone, and mean nothing in another store.
 const OF_FAILOVER: &str = "craftx.failover";
+/// Where a store says when it was backed up, which is true of that store alone.
+const OF_BACKUP: &str = "craftx.backup";
 
 /// # Errors
 /// [`ErrorKind::PermissionDenied`] unless the storage speaks for the system.
@@ -67,7 +69,10 @@ pub(super) async fn tenants(storage: &Storage) -> Result<(Vec<Tenant>, Vec<Tenan
     }
     all.sort_unstable();
     all.dedup();
-    Ok(all.into_iter().partition(|tenant| !tenant.as_str().starts_with(OF_FAILOVER)))
+    Ok(all.into_iter().partition(|tenant| {
+        let name = tenant.as_str();
+        !name.starts_with(OF_FAILOVER) && name != OF_BACKUP
+    }))
 }
 
 /// The sessions of a tenant by the bytes of their names, cleared ones included, page by page.
