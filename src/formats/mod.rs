@@ -21,6 +21,11 @@
 //! ```
 
 mod conversations;
+#[cfg(feature = "json")]
+mod craftx_py;
+mod craftx_py_memory;
+#[cfg(feature = "sqlite")]
+mod craftx_py_sqlite;
 #[cfg(feature = "sqlite")]
 mod database;
 mod elements;
@@ -72,7 +77,15 @@ pub trait Format: fmt::Debug + Send + Sync {
 
 /// The formats that are built in. The first one that recognizes a file reads it.
 pub fn all() -> &'static [&'static dyn Format] {
-    &[&records::Records, &conversations::Conversations]
+    &[
+        &records::Records,
+        &conversations::Conversations,
+        #[cfg(feature = "json")]
+        &craftx_py::CraftxPy,
+        &craftx_py_memory::CraftxPyMemory,
+        #[cfg(feature = "sqlite")]
+        &craftx_py_sqlite::CraftxPySqlite,
+    ]
 }
 
 /// The format that is called so.
