@@ -20,6 +20,9 @@
 //! # }).unwrap();
 //! ```
 
+mod anthropic;
+mod chatgpt;
+mod claude;
 mod conversations;
 #[cfg(feature = "json")]
 mod craftx_py;
@@ -31,9 +34,19 @@ mod database;
 mod elements;
 mod foreign;
 mod import;
+mod langchain;
+#[cfg(feature = "sqlite")]
+mod langchain_sql;
+mod markdown;
+#[cfg(feature = "sqlite")]
+mod openai_agents;
+mod openai_chat;
+mod openai_responses;
 mod outgoing;
 mod records;
+mod sharegpt;
 mod source;
+mod turn;
 
 use std::fmt;
 
@@ -85,6 +98,18 @@ pub fn all() -> &'static [&'static dyn Format] {
         &craftx_py_memory::CraftxPyMemory,
         #[cfg(feature = "sqlite")]
         &craftx_py_sqlite::CraftxPySqlite,
+        #[cfg(feature = "sqlite")]
+        &openai_agents::OpenAiAgents,
+        #[cfg(feature = "sqlite")]
+        &langchain_sql::LangChainSql,
+        &chatgpt::ChatGpt,
+        &claude::Claude,
+        &sharegpt::ShareGpt,
+        &langchain::LangChain,
+        &openai_responses::OpenAiResponses,
+        &anthropic::Anthropic,
+        &openai_chat::OpenAiChat,
+        &markdown::Markdown,
     ]
 }
 

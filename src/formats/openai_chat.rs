@@ -1,0 +1,258 @@
+//! OpenAI's Chat Completions: `[{"role", "content", "tool_calls"?, …}]`.
+//!
+//! This is the shape in which craftx itself keeps messages: what is neither role nor content is metadata under its own
+//! name.
+
+use craftx_core::{Error, Message, Result, Role, SessionId};
+use serde_json::{Map, Value, json};
+
+use super::turn::{Part, Turn, others, owned, parts_of, text, texts, unknown};
+use super::{Container, Entries, Entry, Format, Outgoing, Sample, Source, Unplaced, Written};
+use crate::conversation::{foreign, message_json};
+
+pub(super) const NAME: &str = "openai-chat";
+
+/// Lists of messages, and objects or lines with such a list as `messages`.
+#[derive(Debug)]
+pub(super) struct OpenAiChat;
+
+/// The members of the metadata that other formats have a place for.
+const READ: [&str; 4] = ["name", "tool_calls", "function_call", "tool_call_id"];
+
+impl Format for OpenAiChat {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn recognizes(&self, sample: &Sample) -> bool {
+        let is_message = |value: &Value| text(value, "role").is_some();
+        sample.values.first().is_some_and(|first| {
+            is_message(first)
+                || first
+                    .get("messages")
+                    .and_then(Value::as_array)
+                    .is_some_and(|messages| messages.iter().all(is_message))
+        })
+    }
+
+    fn read(&self, source: Source) -> Result<Entries> {
+        lists(NAME, "messages", source, |message, clock| match message {
+            Value::Object(members) => foreign(members, &clock),
+            _ => Err(Error::invalid("message", "must be an object")),
+        })
+    }
+
+    fn container(&self) -> Option<Container> {
+        Some(Container::Files("json"))
+    }
+
+    fn write(&self, session: &Outgoing<'_>) -> Result<Written> {
+        let mut unplaced = Unplaced::default();
+        let mut list = Vec::new();
+        for message in session.messages {
+            if is_native(message) {
+                list.push(message_json(message));
+                continue;
+            }
+            let turn = Turn::of(message);
+            turn.own.iter().for_each(|own| unplaced.add(own));
+            list.extend(messages(turn, &mut unplaced));
+        }
+        let value = unlisted(NAME, "messages", session, list, &mut unplaced);
+        Ok(Written::new(pretty(&value), unplaced))
+    }
+}
+
+/// Reads a file that is one list of messages, each an element of it, or of objects that hold such lists as `key`.
+///
+/// What else such an object has becomes metadata of the session, under the name of the format.
+pub(super) fn lists(
+    format: &'static str,
+    key: &'static str,
+    source: Source,
+    message: impl Fn(Value, &dyn Fn(&str) -> Option<craftx_core::Time>) -> Result<super::Foreign> + Send + 'static,
+) -> Result<Entries> {
+    let clock = source.clock();
+    let session = source.session();
+    let mut count = 0_u64;
+    Ok(Box::new(source.values()?.flat_map(move |(line, value)| {
+        count += 1;
+        let mut entries = Vec::new();
+        match value {
+            Ok(Value::Object(mut members)) if members.get(key).is_some_and(Value::is_array) => {
+                let name = owned(&members, "session_id").or_else(|| owned(&members, "id"));
+                let id = name.map_or_else(|| numbered(&session, count), SessionId::new);
+                let Some(Value::Array(list)) = members.shift_remove(key) else { return entries };
+                match id {
+                    Ok(id) => {
+                        let metadata = Map::from_iter([(format.to_owned(), Value::Object(members))]);
+                        entries.push(Entry::session(line, id, metadata));
+                    }
+                    Err(error) => return vec![Entry::new(line, Err(error))],
+                }
+                entries.extend(list.into_iter().map(|value| Entry::message(line, message(value, &clock))));
+            }
+            value => {
+                if count == 1 {
+                    match copy(&session) {
+                        Ok(id) => entries.push(Entry::session(line, id, Map::new())),
+                        Err(error) => entries.push(Entry::new(line, Err(error))),
+                    }
+                }
+                entries.push(Entry::message(line, value.and_then(|value| message(value, &clock))));
+            }
+        }
+        entries
+    })))
+}
+
+/// What [`lists`] read: the list itself, or the object that it was in.
+pub(super) fn unlisted(
+    format: &'static str,
+    key: &'static str,
+    session: &Outgoing<'_>,
+    list: Vec<Value>,
+    unplaced: &mut Unplaced,
+) -> Value {
+    session.metadata.keys().filter(|key| *key != format).for_each(|key| unplaced.add(key));
+    match session.metadata.get(format) {
+        Some(Value::Object(own)) => {
+            let mut object = own.clone();
+            object.insert(key.to_owned(), Value::Array(list));
+            Value::Object(object)
+        }
+        _ => Value::Array(list),
+    }
+}
+
+/// The name of a session that has none of its own: that of the file, and its number from the second on.
+pub(super) fn numbered(session: &Result<SessionId>, count: u64) -> Result<SessionId> {
+    match (copy(session)?, count) {
+        (session, 0 | 1) => Ok(session),
+        (session, count) => SessionId::new(format!("{session}-{count}")),
+    }
+}
+
+fn copy(session: &Result<SessionId>) -> Result<SessionId> {
+    let say = || Error::invalid("session", "the file's name is no name of a session").with("say", "`--session NAME`");
+    session.as_ref().cloned().map_err(|error| match error.get("say") {
+        Some(_) => Error::invalid("session", "nothing says which session this is").with("say", "`--session NAME`"),
+        None => say(),
+    })
+}
+
+/// JSON for a file that people may look into.
+pub(super) fn pretty(value: &Value) -> String {
+    // A value always serialises.
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// Whether a message has the shape of Chat Completions: no other format has put its own members into the metadata.
+fn is_native(message: &Message) -> bool {
+    !super::all().iter().any(|format| matches!(message.metadata.get(format.name()), Some(Value::Object(_))))
+}
+
+/// What a message in this shape says.
+pub(super) fn turn(message: &Message) -> Turn {
+    let metadata = &message.metadata;
+    let mut parts = parts_of(&message.content, part);
+    if matches!(message.role.as_str(), "tool" | "function") {
+        let (call, name) = (owned(metadata, "tool_call_id"), owned(metadata, "name"));
+        parts = vec![Part::Answer { call, name, content: parts, failed: false }];
+    }
+    let calls = metadata.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
+    parts.extend(calls.map(call));
+    if let Some(function) = metadata.get("function_call").filter(|function| function.is_object()) {
+        parts.push(call(&json!({ "function": function })));
+    }
+    Turn { name: owned(metadata, "name"), own: others(metadata, &READ), ..Turn::new(message.role.clone(), parts) }
+}
+
+fn part(value: &Value) -> Part {
+    match text(value, "type") {
+        Some("text") if text(value, "text").is_some() => Part::Text(text(value, "text").unwrap_or_default().to_owned()),
+        Some("image_url") => {
+            let image = value.get("image_url");
+            // Some programs write the address itself.
+            let url = image.and_then(|image| image.as_str().or_else(|| text(image, "url")));
+            let detail = image.and_then(|image| text(image, "detail")).map(str::to_owned);
+            url.map_or_else(|| unknown(value), |url| Part::Image { url: url.to_owned(), detail })
+        }
+        _ => unknown(value),
+    }
+}
+
+fn call(value: &Value) -> Part {
+    let function = value.get("function");
+    let arguments = match function.and_then(|function| function.get("arguments")) {
+        Some(Value::String(arguments)) => arguments.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    match function.and_then(|function| text(function, "name")) {
+        Some(name) => Part::Call { id: text(value, "id").map(str::to_owned), name: name.to_owned(), arguments },
+        None => unknown(value),
+    }
+}
+
+/// The messages that say what a message of another format says: the answers of tools are messages of their own.
+fn messages(turn: Turn, unplaced: &mut Unplaced) -> Vec<Value> {
+    let mut list = Vec::new();
+    let (mut parts, mut calls) = (Vec::new(), Vec::new());
+    for part in turn.parts {
+        match part {
+            Part::Text(text) => parts.push(json!({"type": "text", "text": text})),
+            Part::Image { url, detail } => parts.push(image(url, detail)),
+            Part::Call { id, name, arguments } => {
+                calls.push(json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}));
+            }
+            Part::Answer { call, name, content, failed } => {
+                if failed {
+                    unplaced.add("is_error");
+                }
+                let mut answer =
+                    Map::from_iter([("role".to_owned(), json!("tool")), ("tool_call_id".to_owned(), json!(call))]);
+                answer.extend(name.map(|name| ("name".to_owned(), json!(name))));
+                let only_text = content.iter().all(|part| matches!(part, Part::Text(_)));
+                if !only_text {
+                    unplaced.add("parts_of_answers");
+                }
+                answer.insert("content".to_owned(), json!(texts(&content)));
+                list.push(Value::Object(answer));
+            }
+            Part::Reasoning(_) => unplaced.add("reasoning"),
+            Part::Other { kind, .. } => unplaced.add(&kind),
+        }
+    }
+    if parts.is_empty() && calls.is_empty() && !list.is_empty() {
+        return list;
+    }
+    let mut message = Map::from_iter([("role".to_owned(), json!(turn.role.as_str()))]);
+    message.extend(turn.name.map(|name| ("name".to_owned(), json!(name))));
+    let content = match parts.as_slice() {
+        [] if calls.is_empty() => json!(""),
+        [] => Value::Null,
+        [only] if only.get("text").is_some() => only.get("text").cloned().unwrap_or_default(),
+        _ => Value::Array(parts),
+    };
+    message.insert("content".to_owned(), content);
+    if !calls.is_empty() {
+        message.insert("tool_calls".to_owned(), Value::Array(calls));
+    }
+    // Reasoning alone has no message to be in.
+    if message.get("content") != Some(&json!("")) || list.is_empty() {
+        list.push(Value::Object(message));
+    }
+    list
+}
+
+fn image(url: String, detail: Option<String>) -> Value {
+    let mut image = Map::from_iter([("url".to_owned(), json!(url))]);
+    image.extend(detail.map(|detail| ("detail".to_owned(), json!(detail))));
+    json!({"type": "image_url", "image_url": image})
+}
+
+/// The roles that give instructions.
+pub(super) fn instructs(role: &Role) -> bool {
+    matches!(role.as_str(), "system" | "developer")
+}

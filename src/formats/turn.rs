@@ -1,0 +1,150 @@
+//! What a message says, in terms that every format has: the bridge between formats.
+//!
+//! A message of some format is read into a [`Turn`] by the file of that format, and written by the file of the other. Only
+//! what crosses from one format to another goes through here; what goes back to its own does not.
+
+use craftx_core::{Content, Message, Metadata, Role};
+use serde_json::{Map, Value};
+
+use super::{anthropic, chatgpt, claude, langchain, openai_chat, openai_responses, sharegpt};
+
+/// What one message says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Turn {
+    pub(super) role: Role,
+    /// The author's name.
+    pub(super) name: Option<String>,
+    pub(super) parts: Vec<Part>,
+    /// The names of what no other format has a place for.
+    pub(super) own: Vec<String>,
+}
+
+/// A part of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Part {
+    Text(String),
+    /// An address, which may be `data:` with the picture itself.
+    Image {
+        url: String,
+        detail: Option<String>,
+    },
+    /// What a model thought, as far as it may be read.
+    Reasoning(String),
+    /// A tool is called. The arguments are JSON as the model wrote it, or what it took for JSON.
+    Call {
+        id: Option<String>,
+        name: String,
+        arguments: String,
+    },
+    /// A tool answers.
+    Answer {
+        call: Option<String>,
+        name: Option<String>,
+        content: Vec<Part>,
+        failed: bool,
+    },
+    /// Anything else: its kind, and the part as its own format has it.
+    Other {
+        kind: String,
+        value: Value,
+    },
+}
+
+impl Turn {
+    pub(super) fn new(role: Role, parts: Vec<Part>) -> Self {
+        Self { role, name: None, parts, own: Vec::new() }
+    }
+
+    /// What a message says, whichever format it came from.
+    pub(super) fn of(message: &Message) -> Self {
+        let own = |format: &str| match message.metadata.get(format) {
+            Some(Value::Object(own)) => Some(own),
+            _ => None,
+        };
+        if let Some(own) = own(openai_responses::NAME) {
+            openai_responses::turn(message, own)
+        } else if let Some(own) = own(anthropic::NAME) {
+            anthropic::turn(message, own)
+        } else if let Some(own) = own(claude::NAME) {
+            claude::turn(message, own)
+        } else if let Some(own) = own(langchain::NAME) {
+            langchain::turn(message, own)
+        } else if let Some(own) = own(sharegpt::NAME) {
+            sharegpt::turn(message, own)
+        } else if let Some(own) = own(chatgpt::NAME) {
+            chatgpt::turn(message, own)
+        } else {
+            openai_chat::turn(message)
+        }
+    }
+
+    /// All text, a line break between parts.
+    pub(super) fn text(&self) -> String {
+        texts(&self.parts)
+    }
+}
+
+/// The text among some parts.
+pub(super) fn texts(parts: &[Part]) -> String {
+    let texts: Vec<_> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    texts.join("\n")
+}
+
+/// The parts of a content: a text, or each of a list as `part` reads it.
+pub(super) fn parts_of(content: &Content, part: impl Fn(&Value) -> Part) -> Vec<Part> {
+    match content {
+        Content::Absent | Content::Null => Vec::new(),
+        Content::Text(text) => vec![Part::Text(text.clone())],
+        Content::Parts(parts) => parts.iter().map(part).collect(),
+        other => other.clone().into_value().into_iter().map(|value| unknown(&value)).collect(),
+    }
+}
+
+/// The parts of a value that is a content.
+pub(super) fn parts_of_value(value: Option<&Value>, part: impl Fn(&Value) -> Part) -> Vec<Part> {
+    value.map_or_else(Vec::new, |value| parts_of(&Content::from(value.clone()), part))
+}
+
+/// A part that no other format knows.
+pub(super) fn unknown(value: &Value) -> Part {
+    let kind = text(value, "type").unwrap_or("json");
+    Part::Other { kind: kind.to_owned(), value: value.clone() }
+}
+
+/// A member that is text.
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key)?.as_str()
+}
+
+/// A member that is text, taken out of an object.
+pub(super) fn owned(members: &Map<String, Value>, key: &str) -> Option<String> {
+    Some(members.get(key)?.as_str()?.to_owned())
+}
+
+/// The names of members that hold something, less those that have been read.
+pub(super) fn others(members: &Metadata, read: &[&str]) -> Vec<String> {
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    let others = members.iter().filter(|(key, value)| !read.contains(&key.as_str()) && !empty(value));
+    others.map(|(key, _)| key.clone()).collect()
+}
+
+/// Arguments as an object; `None` if the model wrote none.
+pub(super) fn object_of(arguments: &str) -> Option<Value> {
+    craftx_core::json::parse(arguments).ok().filter(Value::is_object)
+}
+
+/// The media type and the data of an address that holds the picture itself, in base64.
+pub(super) fn inline(url: &str) -> Option<(&str, &str)> {
+    url.strip_prefix("data:")?.split_once(";base64,")
+}
