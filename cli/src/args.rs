@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Rm(Rm),
     /// Read conversations of other programs, or records, from files; a second time changes nothing
     Import(Import),
-    /// Write sessions as records or conversations, one JSON value a line
+    /// Write sessions as records, or in a format of another program
     Export(Export),
     /// Count sessions, messages and bytes, and name the largest sessions
     Stats(Stats),
@@ -199,20 +199,12 @@ pub(crate) struct Export {
     /// Only the session that was written last
     #[arg(long)]
     pub(crate) last: bool,
-    /// Write to this file, which appears when it is complete; `-` or nothing: standard output
+    /// Write to this file, which appears when it is complete, or into this folder, a file for each session; `-` or nothing: standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// What to write
-    #[arg(long, value_enum, default_value_t = Format::Records)]
-    pub(crate) format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Everything there is to know of a session, deletions included
-    Records,
-    /// One object a session, with `session_id` and `messages`
-    Conversations,
+    /// What to write: `records`, which is everything there is to know, or a format of another program, such as `conversations`, `openai-chat` or `markdown`
+    #[arg(long, value_name = "NAME", default_value = "records")]
+    pub(crate) format: String,
 }
 
 #[derive(Debug, ClapArgs)]

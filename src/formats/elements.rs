@@ -215,6 +215,7 @@ impl<R: Read> Elements<R> {
                 Some(b' ' | b'\t' | b'\r') => self.at += 1,
                 // The mark that some programs put before UTF-8.
                 Some(0xef) if self.rest().starts_with(b"\xef\xbb\xbf") => self.at += 3,
+                Some(0xef) if self.rest().len() < 3 && self.more(&mut Scan::default())? => {}
                 Some(_) => return Ok(()),
                 None if self.more(&mut Scan::default())? => {}
                 None => return Ok(()),
@@ -359,5 +360,96 @@ fn leave_string(rest: &[u8], found: Option<usize>, scan: &mut Scan) -> bool {
             scan.at += at;
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives out a few bytes at a time.
+    struct Slowly<'a>(&'a [u8], usize);
+
+    impl Read for Slowly<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let given = self.1.min(self.0.len()).min(buffer.len());
+            let (now, later) = self.0.split_at(given);
+            buffer[..given].copy_from_slice(now);
+            self.0 = later;
+            Ok(given)
+        }
+    }
+
+    fn read(text: &str, at_once: usize) -> Vec<(u64, Option<String>)> {
+        let mut elements = Elements::new(Slowly(text.as_bytes(), at_once));
+        let all = std::iter::from_fn(|| elements.next().map(|element| (element.line, element.text.ok())));
+        all.take(100).collect()
+    }
+
+    #[test]
+    fn each_shape_of_a_file_gives_its_values_however_it_is_read() {
+        for (text, values) in [
+            ("", vec![]),
+            (" \n", vec![]),
+            ("[]", vec![]),
+            (
+                "\u{feff}[1, \"a,]\" , {\"b\":[2,{}]}]\n",
+                vec![(1, Some("1")), (1, Some("\"a,]\"")), (1, Some("{\"b\":[2,{}]}"))],
+            ),
+            ("[\n\"\\\"\\\\\",\n\n\"x\"]", vec![(2, Some("\"\\\"\\\\\"")), (4, Some("\"x\""))]),
+            ("{\"a\":1}\n{\"b\":[\"\\\\\"]}\n", vec![(1, Some("{\"a\":1}")), (2, Some("{\"b\":[\"\\\\\"]}"))]),
+            ("{\n  \"a\": {\n  \"b\": 1 }\n}\n", vec![(1, Some("{\n  \"a\": {\n  \"b\": 1 }\n}"))]),
+            ("nonsense {\n{\"a\":1}", vec![(1, Some("nonsense {")), (2, Some("{\"a\":1}"))]),
+            // What is torn is told, and what can be told apart from it is read.
+            ("{\"a\":\"x\n{\"b\":1}\n", vec![(1, None), (2, Some("{\"b\":1}"))]),
+            ("{\"a\":[1,\n{\"b\":1}\n", vec![(1, None), (2, Some("{\"b\":1}"))]),
+            ("[1,\n{\"a\":", vec![(1, Some("1")), (2, None)]),
+            ("[1", vec![(1, None)]),
+            ("[1,", vec![(1, Some("1")), (1, None)]),
+            ("[1,]", vec![(1, Some("1")), (1, Some(""))]),
+            ("[1}", vec![(1, None)]),
+            ("[1] [2]", vec![(1, Some("1")), (1, None)]),
+            ("{\"a\":", vec![(1, None)]),
+        ] {
+            let expected: Vec<_> = values.into_iter().map(|(line, value)| (line, value.map(str::to_owned))).collect();
+            for at_once in [1, 2, 3, 7, 1000] {
+                assert_eq!(read(text, at_once), expected, "{text:?}, {at_once} bytes at once");
+            }
+        }
+    }
+
+    #[test]
+    fn a_great_array_is_read_in_little_memory() {
+        let element = format!("{{\"role\":\"user\",\"content\":\"{}\"}}", "x".repeat(10_000));
+        let count = 20_000;
+        let begin = std::io::Cursor::new(b"[".to_vec());
+        let one = format!("{element},").into_bytes();
+        let middle = std::iter::repeat_n(one, count).map(std::io::Cursor::new);
+        let mut reader: Box<dyn Read> = Box::new(begin);
+        // A reader of readers would nest; one that counts does not.
+        struct Many<I: Iterator<Item = std::io::Cursor<Vec<u8>>>>(I, std::io::Cursor<Vec<u8>>);
+        impl<I: Iterator<Item = std::io::Cursor<Vec<u8>>>> Read for Many<I> {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                loop {
+                    match self.1.read(buffer)? {
+                        0 => match self.0.next() {
+                            Some(next) => self.1 = next,
+                            None => return Ok(0),
+                        },
+                        read => return Ok(read),
+                    }
+                }
+            }
+        }
+        reader = Box::new(reader.chain(Many(middle, std::io::Cursor::default())).chain(&b"1]"[..]));
+        let mut elements = Elements::new(reader);
+        let (mut found, mut greatest) = (0, 0);
+        while let Some(Element { text, .. }) = elements.next() {
+            assert!(text.is_ok());
+            found += 1;
+            greatest = greatest.max(elements.buffer.capacity());
+        }
+        assert_eq!(found, count + 1);
+        assert!(greatest < 1 << 20, "{greatest} bytes for elements of 10 kB");
     }
 }
