@@ -21,8 +21,8 @@ mod failover;
 mod import;
 mod layers;
 mod messages;
-mod parse;
 mod migrate;
+mod parse;
 #[cfg(unix)]
 mod postgres;
 mod raw;

@@ -17,7 +17,8 @@ const NODES: usize = 20;
 
 /// An export of ChatGPT with texts of a usual length.
 fn export(conversations: usize) -> String {
-    let text = "Herons wade slowly through shallow water and \"strike\" with the bill: ärgerlich für Frösche.\n".repeat(4);
+    let text =
+        "Herons wade slowly through shallow water and \"strike\" with the bill: ärgerlich für Frösche.\n".repeat(4);
     let mut file = "[".to_owned();
     for conversation in 0..conversations {
         let mut mapping = serde_json::Map::new();

@@ -73,9 +73,11 @@ fn begin(
     path: &Path,
 ) -> Result<(&'static str, Option<Entries>), Error> {
     let sample = source.sample();
-    // What comes through a pipe or has a value on each line may have none. A JSON file without a value is torn.
+    // What comes through a pipe or has a value on each line may have none. A JSON file without a byte is torn; an array
+    // without an element is not.
     if source.is_empty() {
-        return match path.extension().is_some_and(|ending| ending == "json") {
+        let no_byte = source.bytes_read().load(Ordering::Relaxed) == 0;
+        return match no_byte && path.extension().is_some_and(|ending| ending == "json") {
             true => {
                 Err(Error::new(ErrorKind::InvalidInput, "the file is empty: a save of its program was interrupted"))
             }

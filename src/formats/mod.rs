@@ -24,13 +24,22 @@ mod anthropic;
 mod chatgpt;
 mod claude;
 mod conversations;
+#[cfg(feature = "json")]
+mod craftx_py;
+mod craftx_py_memory;
+#[cfg(feature = "sqlite")]
+mod craftx_py_sqlite;
 #[cfg(feature = "sqlite")]
 mod database;
 mod elements;
 mod foreign;
 mod import;
 mod langchain;
+#[cfg(feature = "sqlite")]
+mod langchain_sql;
 mod markdown;
+#[cfg(feature = "sqlite")]
+mod openai_agents;
 mod openai_chat;
 mod openai_responses;
 mod outgoing;
@@ -84,6 +93,15 @@ pub fn all() -> &'static [&'static dyn Format] {
     &[
         &records::Records,
         &conversations::Conversations,
+        #[cfg(feature = "json")]
+        &craftx_py::CraftxPy,
+        &craftx_py_memory::CraftxPyMemory,
+        #[cfg(feature = "sqlite")]
+        &craftx_py_sqlite::CraftxPySqlite,
+        #[cfg(feature = "sqlite")]
+        &openai_agents::OpenAiAgents,
+        #[cfg(feature = "sqlite")]
+        &langchain_sql::LangChainSql,
         &chatgpt::ChatGpt,
         &claude::Claude,
         &sharegpt::ShareGpt,

@@ -121,7 +121,28 @@ fn millis_of(members: &Map<String, Value>) -> Option<u64> {
     u64::try_from(since.as_millis()).ok()
 }
 
-fn to_message(id: Stamp, mut members: Map<String, Value>) -> Result<Message> {
+fn to_message(id: Stamp, members: Map<String, Value>) -> Result<Message> {
+    craftx_py_message(id, members).map_err(|error| Error::new(ErrorKind::Corrupted, error.message().to_owned()))
+}
+
+/// Reads a message of CraftX.py, the Python original: an entry of the array that is `<session>.json`, of any generation.
+///
+/// This is how a folder that is opened in place reads it, for whoever imports one: the content is `message` or `content`,
+/// whatever JSON it is; `created_at` is `timestamp` as it is spelled, which stays in the metadata if it is no time; what
+/// no generation of the program wrote goes to the metadata too.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] if it has no role.
+///
+/// ```
+/// use craftx_core::Stamp;
+/// use serde_json::{Value, json};
+/// let Value::Object(entry) = json!({"timestamp": "2025-06-28T00:33:47", "role": "user", "message": "hi"}) else { return };
+/// let message = craftx_json::craftx_py_message(Stamp::mint(1, None, 0).unwrap(), entry).unwrap();
+/// assert_eq!((message.text(), message.metadata.len()), (Some("hi"), 0));
+/// ```
+pub fn craftx_py_message(id: Stamp, mut members: Map<String, Value>) -> Result<Message> {
+    let wrong = |why: &'static str| Error::new(ErrorKind::InvalidInput, why);
     let role = match members.shift_remove("role") {
         Some(Value::String(role)) => Role::new(&role).map_err(|_| wrong("the role of a message is no role"))?,
         _ => return Err(wrong("a message has no role")),

@@ -67,6 +67,7 @@ use craftx_core::Registry;
 pub use backend::Json;
 pub use config::JsonConfig;
 pub use craftx_core::Durability;
+pub use legacy::craftx_py_message;
 
 /// The scheme of URLs that this backend opens.
 pub const SCHEME: &str = "json";
