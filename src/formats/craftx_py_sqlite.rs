@@ -9,18 +9,16 @@ use super::{Container, Entries, Entry, Foreign, Format, Outgoing, Sample, Source
 
 const NAME: &str = "craftx-py-sqlite";
 
-/// Every session, with messages or without, and the messages of each by their row: the time has no fractions, so it says
-/// nothing of the order.
+/// The messages of each session by their row, since the time has no fractions and says nothing of the order; then the
+/// sessions without messages. Both come sorted from an index, so that the first row is there at once.
 const QUERY: &str = "
-    SELECT names.session_id, m.id, m.role, m.message, m.timestamp, m.metadata,
-           s.metadata, s.created_at, s.updated_at, names.last, s.rowid
-    FROM (SELECT session_id,
-                 (SELECT timestamp FROM conversations c WHERE c.session_id = all_names.session_id
-                  ORDER BY id DESC LIMIT 1) AS last
-          FROM (SELECT session_id FROM conversations UNION SELECT session_id FROM sessions) all_names) names
-    LEFT JOIN sessions s ON s.session_id = names.session_id
-    LEFT JOIN conversations m ON m.session_id = names.session_id
-    ORDER BY names.session_id, m.id";
+    SELECT m.session_id, m.id, m.role, m.message, m.timestamp, m.metadata, s.metadata, s.created_at, s.updated_at,
+           (SELECT timestamp FROM conversations l WHERE l.session_id = m.session_id ORDER BY id DESC LIMIT 1), s.rowid
+    FROM conversations m LEFT JOIN sessions s ON s.session_id = m.session_id
+    UNION ALL
+    SELECT session_id, NULL, NULL, NULL, NULL, NULL, metadata, created_at, updated_at, NULL, rowid
+    FROM sessions s WHERE NOT EXISTS (SELECT 1 FROM conversations m WHERE m.session_id = s.session_id)
+    ORDER BY 1, 2";
 
 /// The tables `conversations` and `sessions`.
 ///

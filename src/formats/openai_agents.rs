@@ -11,16 +11,15 @@ use super::{
 
 const NAME: &str = "openai-agents";
 
-/// Every session, with items or without, and its items in the order in which they were added.
+/// The items of each session in the order in which they were added, and the sessions without items.
 const QUERY: &str = "
-    SELECT names.session_id, m.id, m.message_data, m.created_at, s.created_at, s.updated_at, names.last, s.rowid
-    FROM (SELECT session_id,
-                 (SELECT created_at FROM agent_messages c WHERE c.session_id = all_names.session_id
-                  ORDER BY id DESC LIMIT 1) AS last
-          FROM (SELECT session_id FROM agent_messages UNION SELECT session_id FROM agent_sessions) all_names) names
-    LEFT JOIN agent_sessions s ON s.session_id = names.session_id
-    LEFT JOIN agent_messages m ON m.session_id = names.session_id
-    ORDER BY names.session_id, m.id";
+    SELECT m.session_id, m.id, m.message_data, m.created_at, s.created_at, s.updated_at,
+           (SELECT created_at FROM agent_messages l WHERE l.session_id = m.session_id ORDER BY id DESC LIMIT 1), s.rowid
+    FROM agent_messages m LEFT JOIN agent_sessions s ON s.session_id = m.session_id
+    UNION ALL
+    SELECT session_id, NULL, NULL, NULL, created_at, updated_at, NULL, rowid
+    FROM agent_sessions s WHERE NOT EXISTS (SELECT 1 FROM agent_messages m WHERE m.session_id = s.session_id)
+    ORDER BY 1, 2";
 
 /// The tables `agent_sessions` and `agent_messages`, of which each row holds an item as `openai-responses` reads it.
 /// Exporting to that format gives the items back.
