@@ -20,6 +20,8 @@ fn commands(readme: &str, heading: &str) -> String {
 fn run(commands: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("chats.jsonl"), CHATS).unwrap();
+    let list: Vec<_> = CHATS.lines().collect();
+    std::fs::write(folder.path().join("conversations.json"), format!("[{}]", list.join(","))).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_craftx")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
