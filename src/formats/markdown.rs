@@ -1,6 +1,6 @@
 //! A transcript in Markdown, for people to read.
 
-use craftx_core::Result;
+use craftx_core::{Message, Result};
 use serde_json::Value;
 
 use super::turn::{Part, Turn, texts};
@@ -34,23 +34,34 @@ impl Format for Markdown {
         for message in session.messages {
             let turn = Turn::of(message);
             turn.own.iter().for_each(|own| unplaced.add(own));
-            text.push_str(&format!("\n## {}", one_line(turn.role.as_str())));
-            if let Some(name) = &turn.name {
-                text.push_str(&format!(" ({})", one_line(name)));
-            }
-            if let Some(time) = &message.created_at {
-                text.push_str(&format!(", {time}"));
-            }
-            text.push('\n');
             for part in &turn.parts {
                 if matches!(part, Part::Image { url, .. } if url.starts_with("data:")) {
                     unplaced.add("image");
                 }
-                write(&mut text, part);
             }
+            let when = message.created_at.as_ref().map(ToString::to_string);
+            text.push_str(&format!("\n{}", of_turn(&turn, when.as_deref())));
         }
         Ok(Written::new(text.trim_end().to_owned(), unplaced))
     }
+}
+
+/// A message in Markdown: who says it, when, and every part of it; what is no text is folded.
+pub fn message_markdown(message: &Message, when: Option<&str>) -> String {
+    of_turn(&Turn::of(message), when)
+}
+
+fn of_turn(turn: &Turn, when: Option<&str>) -> String {
+    let mut text = format!("## {}", one_line(turn.role.as_str()));
+    if let Some(name) = &turn.name {
+        text.push_str(&format!(" ({})", one_line(name)));
+    }
+    if let Some(when) = when {
+        text.push_str(&format!(", {}", one_line(when)));
+    }
+    text.push('\n');
+    turn.parts.iter().for_each(|part| write(&mut text, part));
+    text
 }
 
 fn write(text: &mut String, part: &Part) {
@@ -86,4 +97,16 @@ fn fence(text: &str) -> String {
 
 fn one_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fence;
+
+    #[test]
+    fn a_fence_is_longer_than_any_in_the_text() {
+        for (text, fence_of) in [("", "```"), ("a ``` b", "````"), ("`````", "``````")] {
+            assert_eq!(fence(text), fence_of);
+        }
+    }
 }

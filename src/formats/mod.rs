@@ -55,8 +55,10 @@ use craftx_core::{Error, ErrorKind, Result, nearest};
 pub use foreign::{Entry, Foreign, Item};
 pub(crate) use import::below_a_clear;
 pub use import::{ImportOptions, Imported, import};
+pub use markdown::message_markdown;
 pub use outgoing::{Container, Outgoing, Unplaced, Written};
 pub use source::{Sample, Source};
+pub use turn::{Part, Turn};
 
 /// The items of a file, one after the other.
 pub type Entries = Box<dyn Iterator<Item = Entry> + Send>;

@@ -6,7 +6,7 @@
 use craftx_core::{Error, Message, Result, Role, SessionId};
 use serde_json::{Map, Value, json};
 
-use super::turn::{Part, Turn, others, owned, parts_of, text, texts, unknown};
+use super::turn::{Part, Turn, others, owned, parts_of, parts_of_value, text, texts, unknown};
 use super::{Container, Entries, Entry, Format, Outgoing, Sample, Source, Unplaced, Written};
 use crate::conversation::{foreign, message_json};
 
@@ -156,7 +156,10 @@ fn is_native(message: &Message) -> bool {
 pub(super) fn turn(message: &Message) -> Turn {
     let metadata = &message.metadata;
     let mut parts = parts_of(&message.content, part);
-    if matches!(message.role.as_str(), "tool" | "function") {
+    // What a tool says is an answer, unless it says so itself.
+    if matches!(message.role.as_str(), "tool" | "function")
+        && !parts.iter().any(|part| matches!(part, Part::Answer { .. }))
+    {
         let (call, name) = (owned(metadata, "tool_call_id"), owned(metadata, "name"));
         parts = vec![Part::Answer { call, name, content: parts, failed: false }];
     }
@@ -168,9 +171,10 @@ pub(super) fn turn(message: &Message) -> Turn {
     Turn { name: owned(metadata, "name"), own: others(metadata, &READ), ..Turn::new(message.role.clone(), parts) }
 }
 
+/// A part of a content. People write the parts of every provider into messages of this shape, so all are known here.
 fn part(value: &Value) -> Part {
     match text(value, "type") {
-        Some("text") if text(value, "text").is_some() => Part::Text(text(value, "text").unwrap_or_default().to_owned()),
+        None if value.is_string() => Part::Text(value.as_str().unwrap_or_default().to_owned()),
         Some("image_url") => {
             let image = value.get("image_url");
             // Some programs write the address itself.
@@ -178,19 +182,29 @@ fn part(value: &Value) -> Part {
             let detail = image.and_then(|image| text(image, "detail")).map(str::to_owned);
             url.map_or_else(|| unknown(value), |url| Part::Image { url: url.to_owned(), detail })
         }
-        _ => unknown(value),
+        Some("input_text" | "output_text" | "input_image") => super::openai_responses::part(value),
+        Some("tool_call" | "function_call" | "tool-call") => call(value),
+        Some("function_call_output" | "tool-result") => Part::Answer {
+            call: ["call_id", "toolCallId"].iter().find_map(|key| text(value, key)).map(str::to_owned),
+            name: None,
+            content: parts_of_value(value.get("output").or_else(|| value.get("result")), part),
+            failed: false,
+        },
+        _ => super::anthropic::block(value),
     }
 }
 
+/// A call, of which some keep name and arguments in a member of their own.
 fn call(value: &Value) -> Part {
-    let function = value.get("function");
-    let arguments = match function.and_then(|function| function.get("arguments")) {
+    let inner = value.get("function").filter(|inner| inner.is_object()).unwrap_or(value);
+    let arguments = match ["arguments", "input", "args"].iter().find_map(|key| inner.get(key)) {
         Some(Value::String(arguments)) => arguments.clone(),
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    match function.and_then(|function| text(function, "name")) {
-        Some(name) => Part::Call { id: text(value, "id").map(str::to_owned), name: name.to_owned(), arguments },
+    let id = ["call_id", "toolCallId", "id"].iter().find_map(|key| text(value, key)).map(str::to_owned);
+    match ["name", "toolName"].iter().find_map(|key| text(inner, key)) {
+        Some(name) => Part::Call { id, name: name.to_owned(), arguments },
         None => unknown(value),
     }
 }

@@ -129,7 +129,8 @@ pub(super) fn turn(message: &Message, own: &Map<String, Value>) -> Turn {
     Turn { own: others(own, &read), ..Turn::new(message.role.clone(), parts) }
 }
 
-fn part(value: &Value) -> Part {
+/// A part of a message or of an answer.
+pub(super) fn part(value: &Value) -> Part {
     match text(value, "type") {
         Some("input_text" | "output_text" | "text") => {
             text(value, "text").map_or_else(|| unknown(value), |text| Part::Text(text.to_owned()))

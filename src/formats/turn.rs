@@ -3,51 +3,91 @@
 //! A message of some format is read into a [`Turn`] by the file of that format, and written by the file of the other. Only
 //! what crosses from one format to another goes through here; what goes back to its own does not.
 
+use std::fmt;
+
 use craftx_core::{Content, Message, Metadata, Role};
 use serde_json::{Map, Value};
 
 use super::{anthropic, chatgpt, claude, langchain, openai_chat, openai_responses, sharegpt};
 
-/// What one message says.
+/// What one message says, whichever program it came from.
+///
+/// ```
+/// use craftx::formats::{Part, Turn};
+/// use craftx::{Message, Role, Stamp};
+/// use serde_json::json;
+/// let block = json!([{"type": "tool_use", "id": "1", "name": "f", "input": {"a": 1}}]);
+/// let turn = Turn::of(&Message::new(Stamp::MIN, Role::Assistant, block));
+/// assert!(matches!(&turn.parts[..], [Part::Call { name, .. }] if name == "f"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Turn {
-    pub(super) role: Role,
+#[non_exhaustive]
+pub struct Turn {
+    /// Who says it.
+    pub role: Role,
     /// The author's name.
-    pub(super) name: Option<String>,
-    pub(super) parts: Vec<Part>,
-    /// The names of what no other format has a place for.
-    pub(super) own: Vec<String>,
+    pub name: Option<String>,
+    /// What is said, in its order.
+    pub parts: Vec<Part>,
+    /// The names of what only the message's own format has a place for.
+    pub own: Vec<String>,
 }
 
-/// A part of a message.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Part {
+/// A part of a message. `Debug` shows its kind and never what is said.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Part {
+    /// A text.
     Text(String),
-    /// An address, which may be `data:` with the picture itself.
+    /// A picture.
     Image {
+        /// Its address, which may be `data:` with the picture itself.
         url: String,
+        /// How closely a model shall look at it.
         detail: Option<String>,
     },
     /// What a model thought, as far as it may be read.
     Reasoning(String),
-    /// A tool is called. The arguments are JSON as the model wrote it, or what it took for JSON.
+    /// A tool is called.
     Call {
+        /// What the answer names.
         id: Option<String>,
+        /// The tool.
         name: String,
+        /// JSON as the model wrote it, or what it took for JSON.
         arguments: String,
     },
     /// A tool answers.
     Answer {
+        /// The id of the call.
         call: Option<String>,
+        /// The tool.
         name: Option<String>,
+        /// What it says.
         content: Vec<Part>,
+        /// Whether it failed.
         failed: bool,
     },
-    /// Anything else: its kind, and the part as its own format has it.
+    /// Anything else.
     Other {
+        /// What its format calls it.
         kind: String,
+        /// The part as its format has it.
         value: Value,
     },
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text(_) => "Text",
+            Self::Image { .. } => "Image",
+            Self::Reasoning(_) => "Reasoning",
+            Self::Call { .. } => "Call",
+            Self::Answer { .. } => "Answer",
+            Self::Other { .. } => "Other",
+        })
+    }
 }
 
 impl Turn {
@@ -55,8 +95,8 @@ impl Turn {
         Self { role, name: None, parts, own: Vec::new() }
     }
 
-    /// What a message says, whichever format it came from.
-    pub(super) fn of(message: &Message) -> Self {
+    /// What a message says. Nothing of its content is left out.
+    pub fn of(message: &Message) -> Self {
         let own = |format: &str| match message.metadata.get(format) {
             Some(Value::Object(own)) => Some(own),
             _ => None,
@@ -79,12 +119,12 @@ impl Turn {
     }
 
     /// All text, a line break between parts.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         texts(&self.parts)
     }
 }
 
-/// The text among some parts.
+/// The text among some parts, a line break between them.
 pub(super) fn texts(parts: &[Part]) -> String {
     let texts: Vec<_> = parts
         .iter()

@@ -1,7 +1,6 @@
 //! `craftx show`.
 
 mod markdown;
-mod parts;
 mod text;
 
 use craftx::{Error, Message, MessageQuery, Record, SessionId, Storage, StreamExt};
@@ -12,6 +11,9 @@ use crate::exit::{Exit, Failure};
 use crate::global::Global;
 use crate::output::{self, Out};
 use crate::resolve;
+
+/// The keys of metadata that are shown as parts.
+const SHOWN: [&str; 3] = ["tool_calls", "function_call", "tool_call_id"];
 
 pub(crate) async fn run(global: &Global, show: Show) -> Result<Exit, Failure> {
     let form = match (global.json, show.format) {
@@ -66,7 +68,7 @@ fn metadata(message: &Message) -> Option<String> {
     let rest: serde_json::Map<String, Value> = message
         .metadata
         .iter()
-        .filter(|(key, _)| !parts::SHOWN.contains(&key.as_str()))
+        .filter(|(key, _)| !SHOWN.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     (!rest.is_empty()).then(|| Value::Object(rest).to_string())

@@ -1,9 +1,9 @@
 //! A conversation for people.
 
 use anstyle::{AnsiColor, Style};
+use craftx::formats::{Part, Turn};
 use craftx::{Message, Role};
 
-use super::parts::{Part, parts};
 use super::{metadata, when};
 use crate::exit::Failure;
 use crate::output::{Out, one_line, printable};
@@ -22,7 +22,7 @@ pub(super) fn print(out: &mut Out, message: &Message, full: bool) -> Result<(), 
         Some(when) => out.line(format_args!("{role}  {}  {id}", one_line(&when)))?,
         None => out.line(format_args!("{role}  {id}"))?,
     }
-    for part in parts(message) {
+    for part in Turn::of(message).parts {
         print_part(out, &part, full)?;
     }
     if let Some(metadata) = metadata(message).filter(|_| full) {
@@ -35,14 +35,26 @@ pub(super) fn print(out: &mut Out, message: &Message, full: bool) -> Result<(), 
 fn print_part(out: &mut Out, part: &Part, full: bool) -> Result<(), Failure> {
     match part {
         Part::Text(text) => print_clipped(out, text, TEXT, full),
-        Part::Call { name, arguments } => print_folded(out, &format!("→ {name}"), arguments, full),
-        Part::Answer { to, text } => {
-            let to = to.as_deref().map(|to| format!(" to {}", one_line(to))).unwrap_or_default();
-            let head = out.styled(Style::new().dimmed(), &format!("← answer{to}"));
+        Part::Reasoning(text) => {
+            let head = out.styled(Style::new().dimmed(), "· thinks");
             out.line(head)?;
             print_clipped(out, text, ANSWER, full)
         }
-        Part::Other { kind, value } => print_folded(out, &format!("[{kind}]"), value, full),
+        Part::Image { url, .. } => print_folded(out, "[image]", url, full),
+        Part::Call { name, arguments, .. } => print_folded(out, &format!("→ {name}"), arguments, full),
+        Part::Answer { call, content, failed, .. } => {
+            let to = call.as_deref().map(|to| format!(" to {}", one_line(to))).unwrap_or_default();
+            let what = if *failed { "error" } else { "answer" };
+            let head = out.styled(Style::new().dimmed(), &format!("← {what}{to}"));
+            out.line(head)?;
+            content.iter().try_for_each(|part| match part {
+                Part::Text(text) => print_clipped(out, text, ANSWER, full),
+                other => print_part(out, other, full),
+            })
+        }
+        Part::Other { kind, value } => print_folded(out, &format!("[{kind}]"), &value.to_string(), full),
+        // What a later release knows.
+        _ => Ok(()),
     }
 }
 
