@@ -141,11 +141,16 @@ fn created_at(source: &Map<String, Value>, time: &impl Fn(&str) -> Option<Time>)
     ["created_at", "timestamp"].iter().find_map(|key| time(source.get(*key)?.as_str()?))
 }
 
-/// A session as a conversation of other programs: the reverse of [`Conversation::parse`].
+/// The members of a message and of a session that its metadata has no say in.
+pub(crate) const OF_MESSAGE: [&str; 3] = ["id", "role", "content"];
+pub(crate) const OF_SESSION: [&str; 2] = ["session_id", "messages"];
+
+/// A session as a conversation of other programs. Metadata that is called like a member of its own, such as `role`, is left out: the reverse of [`Conversation::parse`].
 pub fn conversation_json(session: &SessionId, metadata: &Metadata, messages: &[Message]) -> Value {
     let mut line = Map::new();
     line.insert("session_id".to_owned(), Value::from(session.as_str()));
-    line.extend(metadata.iter().map(|(key, value)| (key.clone(), value.clone())));
+    let metadata = metadata.iter().filter(|(key, _)| !OF_SESSION.contains(&key.as_str()));
+    line.extend(metadata.map(|(key, value)| (key.clone(), value.clone())));
     line.insert("messages".to_owned(), messages.iter().map(message_json).collect());
     Value::Object(line)
 }
@@ -166,7 +171,8 @@ pub(crate) fn message_json(message: &Message) -> Value {
     {
         object.insert("created_at".to_owned(), Value::from(time.to_string()));
     }
-    for (key, value) in message.metadata.iter().filter(|(key, _)| *key != "id") {
+    // Metadata of these names must not take the place of what was said.
+    for (key, value) in message.metadata.iter().filter(|(key, _)| !OF_MESSAGE.contains(&key.as_str())) {
         object.insert(key.clone(), value.clone());
     }
     Value::Object(object)

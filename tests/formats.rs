@@ -322,3 +322,113 @@ fn a_format_that_does_not_exist_names_the_nearest() {
     let error = formats::named("sharegtp").unwrap_err();
     assert_eq!(error.get("nearest"), Some("`sharegpt`"));
 }
+
+#[tokio::test]
+async fn metadata_never_takes_the_place_of_what_was_said() {
+    let storage = Storage::open("memory:").await.unwrap();
+    let message = craftx::NewMessage::user("real").metadata("content", "fake").metadata("role", "assistant");
+    storage.append("s", message).await.unwrap();
+    storage.set_metadata("s", "session_id", "other").await.unwrap();
+    for format in ["conversations", "openai-chat"] {
+        let (out, unplaced) = export(&storage, "s", format).await;
+        let messages = out.get("messages").unwrap_or(&out);
+        assert_eq!((&messages[0]["content"], &messages[0]["role"]), (&json!("real"), &json!("user")), "{format}");
+        assert!(unplaced.iter().any(|(what, _)| what == "content"), "{format}: {unplaced:?}");
+    }
+    assert_eq!(export(&storage, "s", "conversations").await.0["session_id"], "s");
+}
+
+#[tokio::test]
+async fn a_recording_is_a_part_of_chat_completions_too() {
+    let text = json!([
+        {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}]},
+        {"role": "assistant", "content": null, "tool_calls": [
+            {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}]);
+    round_trip("openai-chat", &text.to_string(), "s").await;
+}
+
+/// Calls, their answers, and what is said stay in their order, whichever format had them in one message.
+#[tokio::test]
+async fn the_order_within_a_message_is_kept() {
+    let storage = Storage::open("memory:").await.unwrap();
+    let blocks = json!({"system": "x", "messages": [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": [
+            {"type": "tool_use", "id": "u1", "name": "f", "input": {}},
+            {"type": "tool_result", "tool_use_id": "u1", "content": "ok"}, {"type": "text", "text": "so"}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "u2", "content": "late"}, {"type": "text", "text": "and now?"}]}]});
+    import(&storage, &blocks.to_string()).await;
+    let (chat, _) = export(&storage, "s", "openai-chat").await;
+    let roles: Vec<_> = chat.as_array().unwrap().iter().map(|message| message["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "tool", "assistant", "tool", "user"]);
+    let (sharegpt, _) = export(&storage, "s", "sharegpt").await;
+    let from: Vec<_> =
+        sharegpt["conversations"].as_array().unwrap().iter().map(|value| value["from"].as_str().unwrap()).collect();
+    assert_eq!(from, ["system", "human", "function_call", "observation", "gpt", "observation", "human"]);
+}
+
+#[tokio::test]
+async fn calls_that_follow_each_other_are_one_message_and_none_is_empty() {
+    let Some(text) = shared("formats/openai_responses_items.json") else { return };
+    let storage = Storage::open("memory:").await.unwrap();
+    import(&storage, &text).await;
+    let (chat, _) = export(&storage, "s", "openai-chat").await;
+    let roles: Vec<_> = chat.as_array().unwrap().iter().map(|message| message["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["developer", "user", "assistant", "tool", "tool", "assistant"]);
+    assert_eq!(chat[2]["tool_calls"].as_array().unwrap().len(), 2);
+    let (anthropic, _) = export(&storage, "s", "anthropic").await;
+    assert!(anthropic["messages"].as_array().unwrap().iter().all(|message| message["content"] != json!([])));
+}
+
+#[tokio::test]
+async fn calls_without_an_id_get_one_and_their_answers_the_same() {
+    let Some(text) = shared("formats/sharegpt.json") else { return };
+    let storage = Storage::open("memory:").await.unwrap();
+    import(&storage, &text).await;
+    let (chat, _) = export(&storage, "sg_0", "openai-chat").await;
+    assert_eq!(chat[2]["tool_calls"][0]["id"], "call_1");
+    assert_eq!(chat[3]["tool_call_id"], "call_1");
+}
+
+#[tokio::test]
+async fn branches_that_a_format_cannot_show_are_told() {
+    let Some(text) = shared("formats/chatgpt_export_branch.json") else { return };
+    let storage = Storage::open("memory:").await.unwrap();
+    import(&storage, &text).await;
+    for format in ["openai-chat", "anthropic", "langchain", "sharegpt", "openai-responses"] {
+        let (_, unplaced) = export(&storage, "conv-123", format).await;
+        assert!(unplaced.iter().any(|found| found == ("parent", 2)), "{format}: {unplaced:?}");
+    }
+}
+
+#[tokio::test]
+async fn restamped_messages_keep_their_parents() {
+    let Some(text) = shared("formats/chatgpt_export_branch.json") else { return };
+    let storage = Storage::open("memory:").await.unwrap();
+    let source = Source::reader(std::io::Cursor::new(text.into_bytes()));
+    let entries = formats::named("chatgpt").unwrap().read(source).unwrap();
+    let options = ImportOptions::new().restamp(true);
+    formats::import(&storage, entries, &options, &mut |_, error| panic!("{error}")).await.unwrap();
+    let messages = storage.load_conversation("conv-123").await.unwrap();
+    let parent = |index: usize| messages.iter().position(|other| Some(other.id) == messages[index].parent);
+    assert_eq!([0, 1, 2, 3, 4, 5].map(parent), [None, Some(0), Some(1), Some(2), Some(2), Some(3)]);
+}
+
+#[tokio::test]
+async fn nodes_that_go_in_a_circle_are_messages_all_the_same_and_known_the_second_time() {
+    let node = |id: &str, parent: &str| {
+        json!({"id": id, "parent": parent, "children": [], "message": {
+        "author": {"role": "user"}, "content": {"content_type": "text", "parts": [id]}}})
+    };
+    let mapping: serde_json::Map<String, Value> = [("a", "e"), ("b", "a"), ("c", "b"), ("d", "c"), ("e", "d")]
+        .into_iter()
+        .map(|(id, parent)| (id.to_owned(), node(id, parent)))
+        .collect();
+    let text = json!([{"conversation_id": "s", "title": "t", "mapping": mapping}]).to_string();
+    let storage = Storage::open("memory:").await.unwrap();
+    assert_eq!(import(&storage, &text).await.1.messages, 5);
+    for _ in 0..8 {
+        assert_eq!(import(&storage, &text).await.1.applied, 0);
+    }
+}

@@ -60,7 +60,15 @@ impl Time {
         let Some(spelled) = self.spelled.as_deref().filter(|_| !self.has_zone) else { return Ok(self.clone()) };
         let naive: DateTime = spelled.parse().map_err(|_| wrong())?;
         let zoned = naive.to_zoned(zone).map_err(|_| wrong())?;
-        format!("{spelled}{}", zoned.strftime("%:z")).parse()
+        // RFC 3339 knows no greater offset.
+        if zoned.offset().seconds().unsigned_abs() >= 24 * 60 * 60 {
+            return Err(wrong());
+        }
+        // A time that no clock there showed is the one that was meant, an hour later.
+        match zoned.datetime() == naive {
+            true => format!("{spelled}{}", zoned.strftime("%:z")).parse(),
+            false => zoned.strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string().parse(),
+        }
     }
 }
 
@@ -155,6 +163,16 @@ mod tests {
         let naive: Time = "2026-11-22T21:04:16".parse().unwrap();
         assert_eq!((utc.at(), naive.at()), (cet.at(), utc.at()));
         assert_eq!((utc.has_zone(), naive.has_zone()), (true, false));
+    }
+
+    #[test]
+    fn a_zone_is_put_to_times_without_one_and_nothing_else() {
+        let time = |text: &str| text.parse::<Time>().unwrap();
+        assert_eq!(time("2025-06-28T00:33:47.5").in_zone("-03:30").unwrap().to_string(), "2025-06-28T00:33:47.5-03:30");
+        assert_eq!(time("2025-06-28T00:33:47Z").in_zone("+02:00").unwrap(), time("2025-06-28T00:33:47Z"));
+        for wrong in ["+25:00", "-24:00", "Nowhere/Else", "", "2"] {
+            assert!(time("2025-06-28T00:33:47").in_zone(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

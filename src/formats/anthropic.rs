@@ -7,7 +7,7 @@ use craftx_core::{Content, Error, Message, Result, Role};
 use serde_json::{Map, Value, json};
 
 use super::openai_chat::{instructs, lists, pretty, unlisted};
-use super::turn::{Part, Turn, inline, object_of, others, parts_of, parts_of_value, text, unknown};
+use super::turn::{Ids, Part, Turn, inline, object_of, others, own, parts_of, parts_of_value, text, unknown};
 use super::{Container, Entries, Entry, Foreign, Format, Item, Outgoing, Sample, Source, Unplaced, Written};
 
 pub(super) const NAME: &str = "anthropic";
@@ -17,6 +17,9 @@ const SYSTEM: &str = "system";
 /// Requests and lists of messages.
 #[derive(Debug)]
 pub(super) struct Anthropic;
+
+/// The members of blocks that no other format has a place for.
+const OF_BLOCKS: [&str; 3] = ["signature", "citations", "cache_control"];
 
 /// The kinds of blocks that only this format has.
 const BLOCKS: [&str; 8] = [
@@ -71,14 +74,14 @@ impl Format for Anthropic {
     }
 
     fn write(&self, session: &Outgoing<'_>) -> Result<Written> {
-        let mut unplaced = Unplaced::default();
-        let (mut system, mut list) = (None, Vec::new());
+        let mut unplaced = session.unplaced(NAME);
+        let (mut system, mut list, mut ids) = (None, Vec::new(), Ids::default());
         for message in session.messages {
-            match message.metadata.get(NAME) {
-                Some(Value::Object(own)) if own.contains_key(SYSTEM) => system = message.content.clone().into_value(),
-                Some(Value::Object(own)) => list.push(native(message, own)),
-                _ => {
-                    let turn = Turn::of(message);
+            match own(message, NAME) {
+                Some(own) if own.contains_key(SYSTEM) => system = message.content.clone().into_value(),
+                Some(own) => list.push(native(message, own)),
+                None => {
+                    let turn = ids.turn(message);
                     turn.own.iter().for_each(|own| unplaced.add(own));
                     if instructs(&turn.role) && system.is_none() && list.is_empty() {
                         system = Some(json!(turn.text()));
@@ -122,7 +125,13 @@ fn native(message: &Message, own: &Map<String, Value>) -> Value {
 /// What a message in this shape says.
 pub(super) fn turn(message: &Message, own: &Map<String, Value>) -> Turn {
     let parts = parts_of(&message.content, block);
-    Turn { own: others(own, &[SYSTEM]), ..Turn::new(message.role.clone(), parts) }
+    let mut others = others(own, &[SYSTEM]);
+    let blocks = message.content.clone().into_value().unwrap_or_default();
+    for block in blocks.as_array().into_iter().flatten() {
+        let signed = OF_BLOCKS.iter().filter(|key| block.get(**key).is_some_and(|value| !value.is_null()));
+        others.extend(signed.map(|key| (*key).to_owned()));
+    }
+    Turn { own: others, ..Turn::new(message.role.clone(), parts) }
 }
 
 /// What a block says.
@@ -170,7 +179,12 @@ fn add(list: &mut Vec<Value>, turn: Turn, unplaced: &mut Unplaced) {
         _ => "user",
     };
     let answers = !turn.parts.is_empty() && turn.parts.iter().all(|part| matches!(part, Part::Answer { .. }));
+    let any = !turn.parts.is_empty();
     let blocks = blocks(turn.parts, unplaced);
+    if blocks.is_empty() && any {
+        // Only what had no place.
+        return;
+    }
     if answers
         && let Some(Value::Object(last)) = list.last_mut()
         && let Some(Value::Array(before)) = last.get_mut("content")
@@ -181,6 +195,7 @@ fn add(list: &mut Vec<Value>, turn: Turn, unplaced: &mut Unplaced) {
         return;
     }
     let content = match blocks.as_slice() {
+        [] => json!(""),
         [only] if text(only, "type") == Some("text") => only.get("text").cloned().unwrap_or_default(),
         _ => Value::Array(blocks),
     };
@@ -189,8 +204,11 @@ fn add(list: &mut Vec<Value>, turn: Turn, unplaced: &mut Unplaced) {
 
 fn blocks(parts: Vec<Part>, unplaced: &mut Unplaced) -> Vec<Value> {
     let mut blocks = Vec::new();
+    let several = parts.len() > 1;
     for part in parts {
         match part {
+            // Such as that of a message that only calls; no block may be empty.
+            Part::Text(text) if text.is_empty() && several => {}
             Part::Text(text) => blocks.push(json!({"type": "text", "text": text})),
             Part::Image { url, detail } => {
                 if detail.is_some() {

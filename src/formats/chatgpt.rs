@@ -72,17 +72,17 @@ fn messages(nodes: Nodes, clock: &impl Fn(&str) -> Option<Time>) -> Vec<Result<F
     let all: HashSet<String> = nodes.keys().cloned().collect();
     let is_empty = |node: &Value| node.get("message").is_none_or(Value::is_null);
     let empty: HashSet<String> = nodes.iter().filter(|(_, node)| is_empty(node)).map(|(id, _)| id.clone()).collect();
-    let mut waiting: HashMap<String, Vec<(String, Value)>> = HashMap::new();
+    let mut waiting: HashMap<String, Vec<(usize, String, Value)>> = HashMap::new();
     let mut done: HashSet<String> = HashSet::new();
     let mut messages = Vec::new();
-    for (id, node) in nodes {
+    for (index, (id, node)) in nodes.into_iter().enumerate() {
         let parent = parents.get(&id);
         if let Some(parent) = parent.filter(|parent| all.contains(*parent) && !done.contains(*parent)) {
-            waiting.entry(parent.clone()).or_default().push((id, node));
+            waiting.entry(parent.clone()).or_default().push((index, id, node));
             continue;
         }
-        let mut ready = vec![(id, node)];
-        while let Some((id, node)) = ready.pop() {
+        let mut ready = vec![(index, id, node)];
+        while let Some((_, id, node)) = ready.pop() {
             // The first of those that waited comes next.
             ready.extend(waiting.remove(&id).into_iter().flatten().rev());
             if !empty.contains(&id) {
@@ -92,7 +92,9 @@ fn messages(nodes: Nodes, clock: &impl Fn(&str) -> Option<Time>) -> Vec<Result<F
         }
     }
     // Nodes whose parents are their own descendants: each is a message all the same.
-    for (id, node) in waiting.into_values().flatten() {
+    let mut circles: Vec<_> = waiting.into_values().flatten().collect();
+    circles.sort_by_key(|(index, ..)| *index);
+    for (_, id, node) in circles {
         if !empty.contains(&id) {
             messages.push(message(&id, node, None, clock));
         }

@@ -1,10 +1,17 @@
 //! One conversation on each line: `{"session_id": …, "messages": [{"role", "content", …}]}`.
 
-use craftx_core::Result;
+use craftx_core::{Message, Result};
 use serde_json::Value;
 
 use super::{Container, Entries, Entry, Format, Outgoing, Sample, Source, Unplaced, Written};
+use crate::conversation::{OF_MESSAGE, OF_SESSION};
 use crate::{Conversation, conversation_json};
+
+/// Counts metadata that is called like what a message has anyway.
+pub(super) fn hidden(message: &Message, unplaced: &mut Unplaced) {
+    let names = OF_MESSAGE.iter().filter(|name| **name != "id" && message.metadata.contains_key(**name));
+    names.for_each(|name| unplaced.add(name));
+}
 
 /// Conversations as most programs write them; every other member is kept.
 #[derive(Debug)]
@@ -40,6 +47,9 @@ impl Format for Conversations {
 
     fn write(&self, session: &Outgoing<'_>) -> Result<Written> {
         let json = conversation_json(session.id, session.metadata, session.messages);
-        Ok(Written::new(json.to_string(), Unplaced::default()))
+        let mut unplaced = Unplaced::default();
+        OF_SESSION.iter().filter(|key| session.metadata.contains_key(**key)).for_each(|key| unplaced.add(key));
+        session.messages.iter().for_each(|message| hidden(message, &mut unplaced));
+        Ok(Written::new(json.to_string(), unplaced))
     }
 }

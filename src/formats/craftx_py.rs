@@ -90,6 +90,8 @@ fn timestamp(message: &Message) -> Option<String> {
             }
             time.at()
         }
+        // A stamp at the beginning of 1970 says that nobody knew.
+        None if message.id.millis() == 0 => return None,
         None => message.id.time(),
     };
     in_micros(at)

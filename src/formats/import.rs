@@ -1,9 +1,11 @@
 //! Writing what a file holds into a store.
 
-use craftx_core::{Error, ErrorKind, Record, Result, SessionId, WriteOptions, Written as Answer};
+use std::collections::HashMap;
+
+use craftx_core::{Error, ErrorKind, Record, Result, SessionId, Stamp, WriteOptions, Written as Answer};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::{Entry, Item};
+use super::{Entry, Foreign, Item};
 use crate::stamper::Stamper;
 use crate::{NewMessage, Storage};
 
@@ -120,7 +122,10 @@ struct Current {
     /// What is known of the session, until its first message says when it began.
     metadata: Option<(u64, craftx_core::Metadata)>,
     records: Vec<(u64, Record)>,
-    new: Vec<NewMessage>,
+    /// Messages that are to be appended as new ones.
+    new: Vec<Foreign>,
+    /// The stamps of those that have been appended, by what their program calls them.
+    appended: HashMap<String, Stamp>,
     bytes: usize,
     /// Its messages have no stamps yet: they must not be dead when they are written.
     fresh: bool,
@@ -164,8 +169,15 @@ impl Importer<'_> {
                 self.report.sessions += 1;
                 let metadata = (!metadata.is_empty()).then_some((line, metadata));
                 let stamper = Stamper::new(id);
-                let (records, new) = (Vec::new(), Vec::new());
-                self.current = Some(Current { stamper, metadata, records, new, bytes: 0, fresh: true });
+                self.current = Some(Current {
+                    stamper,
+                    metadata,
+                    records: Vec::new(),
+                    new: Vec::new(),
+                    appended: HashMap::new(),
+                    bytes: 0,
+                    fresh: true,
+                });
                 Ok(batch)
             }
             Item::Message(message) => {
@@ -175,10 +187,12 @@ impl Importer<'_> {
                 };
                 if self.options.restamp {
                     self.report.messages += 1;
-                    current.new.push(message.message);
-                    if current.new.len() >= BATCH {
+                    // A parent has to have its new stamp before whoever names it.
+                    let waits = current.new.iter().any(|before| before.id.is_some() && before.id == message.parent);
+                    if waits || current.new.len() >= BATCH {
                         self.append().await?;
                     }
+                    self.current.iter_mut().for_each(|current| current.new.push((*message).clone()));
                     return Ok(None);
                 }
                 current.metadata_before(message.message.created_at.as_ref())?;
@@ -228,7 +242,16 @@ impl Importer<'_> {
         }
         let new = std::mem::take(&mut current.new);
         if !new.is_empty() {
-            self.report.applied += self.storage.append_all(&session, new).await?.len() as u64;
+            let stamp_of = |id: &String| current.appended.get(id).copied();
+            let messages = new.iter().map(|foreign| NewMessage {
+                parent: foreign.parent.as_ref().and_then(stamp_of),
+                ..foreign.message.clone()
+            });
+            let messages: Vec<_> = messages.collect();
+            let appended = self.storage.append_all(&session, messages).await?;
+            self.report.applied += appended.len() as u64;
+            let named = new.into_iter().zip(&appended).filter_map(|(foreign, message)| Some((foreign.id?, message.id)));
+            current.appended.extend(named);
         }
         Ok(())
     }
@@ -243,7 +266,7 @@ impl Importer<'_> {
                     let one = [record.clone()];
                     match self.storage.write(&self.storage.context(), &session, &one, &options).await {
                         Ok(answer) => self.count(&session, &[(line, record)], &options, &answer),
-                        Err(error) => self.fail(line, &of_session(error, &session)),
+                        Err(error) => self.fail(line, &of_session(explained(error, &options), &session)),
                     }
                 }
             }
@@ -300,6 +323,18 @@ impl Current {
 
 fn no_session() -> Error {
     Error::new(ErrorKind::InvalidInput, "nothing before this says to which session it belongs")
+}
+
+/// Who imports conversations has edited a message, or put two files into one session; nothing has to be deleted.
+fn explained(error: Error, options: &WriteOptions) -> Error {
+    match error.get("id") {
+        Some(id) if error.kind() == ErrorKind::Conflict && options.source == craftx_core::Source::Fresh => {
+            let why =
+                "the session has another message at this place: it was edited, or another file filled the session";
+            Error::new(ErrorKind::Conflict, why).with("id", id).with("say", "`--session NAME` for another session")
+        }
+        _ => error,
+    }
 }
 
 fn of_session(error: Error, session: &SessionId) -> Error {

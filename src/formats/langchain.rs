@@ -5,7 +5,7 @@ use craftx_core::{Content, Error, Message, Result, Role};
 use serde_json::{Map, Value, json};
 
 use super::openai_chat::{lists, pretty, unlisted};
-use super::turn::{Part, Turn, object_of, others, owned, parts_of, text, texts, unknown};
+use super::turn::{Ids, Part, Turn, object_of, others, own, owned, parts_of, text, texts, unknown};
 use super::{Container, Entries, Foreign, Format, Outgoing, Sample, Source, Unplaced, Written};
 
 pub(super) const NAME: &str = "langchain";
@@ -35,13 +35,13 @@ impl Format for LangChain {
     }
 
     fn write(&self, session: &Outgoing<'_>) -> Result<Written> {
-        let mut unplaced = Unplaced::default();
-        let mut list = Vec::new();
+        let mut unplaced = session.unplaced(NAME);
+        let (mut list, mut ids) = (Vec::new(), Ids::default());
         for message in session.messages {
-            match message.metadata.get(NAME) {
-                Some(Value::Object(own)) => list.push(native(message, own)),
-                _ => {
-                    let turn = Turn::of(message);
+            match own(message, NAME) {
+                Some(own) => list.push(native(message, own)),
+                None => {
+                    let turn = ids.turn(message);
                     turn.own.iter().for_each(|own| unplaced.add(own));
                     list.extend(messages(turn, &mut unplaced));
                 }

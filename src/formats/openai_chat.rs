@@ -6,7 +6,8 @@
 use craftx_core::{Error, Message, Result, Role, SessionId};
 use serde_json::{Map, Value, json};
 
-use super::turn::{Part, Turn, others, owned, parts_of, parts_of_value, text, texts, unknown};
+use super::conversations::hidden;
+use super::turn::{Ids, Part, Turn, others, own, owned, parts_of, parts_of_value, text, texts, unknown};
 use super::{Container, Entries, Entry, Format, Outgoing, Sample, Source, Unplaced, Written};
 use crate::conversation::{foreign, message_json};
 
@@ -47,16 +48,18 @@ impl Format for OpenAiChat {
     }
 
     fn write(&self, session: &Outgoing<'_>) -> Result<Written> {
-        let mut unplaced = Unplaced::default();
-        let mut list = Vec::new();
+        // Of a message in this shape the metadata has the time and the parent, if it had them.
+        let mut unplaced = session.unplaced_unless(is_native);
+        let (mut list, mut ids) = (Vec::new(), Ids::default());
         for message in session.messages {
             if is_native(message) {
+                hidden(message, &mut unplaced);
                 list.push(message_json(message));
                 continue;
             }
-            let turn = Turn::of(message);
+            let turn = ids.turn(message);
             turn.own.iter().for_each(|own| unplaced.add(own));
-            list.extend(messages(turn, &mut unplaced));
+            messages(turn, &mut list, &mut unplaced);
         }
         let value = unlisted(NAME, "messages", session, list, &mut unplaced);
         Ok(Written::new(pretty(&value), unplaced))
@@ -149,7 +152,7 @@ pub(super) fn pretty(value: &Value) -> String {
 
 /// Whether a message has the shape of Chat Completions: no other format has put its own members into the metadata.
 fn is_native(message: &Message) -> bool {
-    !super::all().iter().any(|format| matches!(message.metadata.get(format.name()), Some(Value::Object(_))))
+    !super::all().iter().any(|format| own(message, format.name()).is_some())
 }
 
 /// What a message in this shape says.
@@ -209,28 +212,30 @@ fn call(value: &Value) -> Part {
     }
 }
 
-/// The messages that say what a message of another format says: the answers of tools are messages of their own.
-fn messages(turn: Turn, unplaced: &mut Unplaced) -> Vec<Value> {
-    let mut list = Vec::new();
-    let (mut parts, mut calls) = (Vec::new(), Vec::new());
+/// Adds the messages that say what a message of another format says, in its order: the answers of tools are messages of
+/// their own, and calls go with what was said before them.
+fn messages(turn: Turn, list: &mut Vec<Value>, unplaced: &mut Unplaced) {
+    let mut said = Said { role: turn.role, name: turn.name, parts: Vec::new(), calls: Vec::new() };
+    let any = !turn.parts.is_empty();
     for part in turn.parts {
         match part {
-            Part::Text(text) => parts.push(json!({"type": "text", "text": text})),
-            Part::Image { url, detail } => parts.push(image(url, detail)),
+            Part::Text(text) => said.parts.push(json!({"type": "text", "text": text})),
+            Part::Image { url, detail } => said.parts.push(image(url, detail)),
             Part::Call { id, name, arguments } => {
-                calls.push(json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}));
+                let function = json!({"name": name, "arguments": arguments});
+                said.calls.push(json!({"id": id, "type": "function", "function": function}));
             }
             Part::Answer { call, name, content, failed } => {
+                said.flush(list);
                 if failed {
                     unplaced.add("is_error");
+                }
+                if !content.iter().all(|part| matches!(part, Part::Text(_))) {
+                    unplaced.add("parts_of_answers");
                 }
                 let mut answer =
                     Map::from_iter([("role".to_owned(), json!("tool")), ("tool_call_id".to_owned(), json!(call))]);
                 answer.extend(name.map(|name| ("name".to_owned(), json!(name))));
-                let only_text = content.iter().all(|part| matches!(part, Part::Text(_)));
-                if !only_text {
-                    unplaced.add("parts_of_answers");
-                }
                 answer.insert("content".to_owned(), json!(texts(&content)));
                 list.push(Value::Object(answer));
             }
@@ -238,26 +243,50 @@ fn messages(turn: Turn, unplaced: &mut Unplaced) -> Vec<Value> {
             Part::Other { kind, .. } => unplaced.add(&kind),
         }
     }
-    if parts.is_empty() && calls.is_empty() && !list.is_empty() {
-        return list;
+    said.flush(list);
+    if !any {
+        list.push(json!({"role": said.role.as_str(), "content": ""}));
     }
-    let mut message = Map::from_iter([("role".to_owned(), json!(turn.role.as_str()))]);
-    message.extend(turn.name.map(|name| ("name".to_owned(), json!(name))));
-    let content = match parts.as_slice() {
-        [] if calls.is_empty() => json!(""),
-        [] => Value::Null,
-        [only] if only.get("text").is_some() => only.get("text").cloned().unwrap_or_default(),
-        _ => Value::Array(parts),
-    };
-    message.insert("content".to_owned(), content);
-    if !calls.is_empty() {
-        message.insert("tool_calls".to_owned(), Value::Array(calls));
-    }
-    // Reasoning alone has no message to be in.
-    if message.get("content") != Some(&json!("")) || list.is_empty() {
+}
+
+/// What goes into one message.
+struct Said {
+    role: Role,
+    name: Option<String>,
+    parts: Vec<Value>,
+    calls: Vec<Value>,
+}
+
+impl Said {
+    fn flush(&mut self, list: &mut Vec<Value>) {
+        let (parts, calls) = (std::mem::take(&mut self.parts), std::mem::take(&mut self.calls));
+        if parts.is_empty() && calls.is_empty() {
+            return;
+        }
+        // Formats that have an item for each call mean one message by those that follow each other.
+        if parts.is_empty()
+            && let Some(Value::Object(last)) = list.last_mut()
+            && last.get("role").and_then(Value::as_str) == Some("assistant")
+        {
+            let before = last.entry("tool_calls").or_insert_with(|| json!([]));
+            if let Some(before) = before.as_array_mut() {
+                before.extend(calls);
+                return;
+            }
+        }
+        let mut message = Map::from_iter([("role".to_owned(), json!(self.role.as_str()))]);
+        message.extend(self.name.clone().map(|name| ("name".to_owned(), json!(name))));
+        let content = match parts.as_slice() {
+            [] => Value::Null,
+            [only] if only.get("text").is_some() => only.get("text").cloned().unwrap_or_default(),
+            _ => Value::Array(parts),
+        };
+        message.insert("content".to_owned(), content);
+        if !calls.is_empty() {
+            message.insert("tool_calls".to_owned(), Value::Array(calls));
+        }
         list.push(Value::Object(message));
     }
-    list
 }
 
 fn image(url: String, detail: Option<String>) -> Value {

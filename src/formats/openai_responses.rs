@@ -7,7 +7,7 @@ use craftx_core::{Content, Error, Message, Result, Role};
 use serde_json::{Map, Value, json};
 
 use super::openai_chat::{lists, pretty, unlisted};
-use super::turn::{Part, Turn, others, owned, parts_of, text, unknown};
+use super::turn::{Ids, Part, Turn, others, own, owned, parts_of, text, unknown};
 use super::{Container, Entries, Foreign, Format, Outgoing, Sample, Source, Unplaced, Written};
 
 pub(super) const NAME: &str = "openai-responses";
@@ -15,6 +15,9 @@ pub(super) const NAME: &str = "openai-responses";
 /// Lists of items.
 #[derive(Debug)]
 pub(super) struct OpenAiResponses;
+
+/// The kinds of parts that Chat Completions has not; `input_audio` both have.
+const INPUT: [&str; 4] = ["input_text", "input_image", "input_file", "output_text"];
 
 /// The kinds of items that are neither messages nor end in `_call` or `_call_output`.
 const KINDS: [&str; 4] = ["reasoning", "item_reference", "compaction", "program"];
@@ -25,6 +28,9 @@ impl Format for OpenAiResponses {
     }
 
     fn recognizes(&self, sample: &Sample) -> bool {
+        if sample.first().and_then(|first| first.get("input")).is_some_and(Value::is_array) {
+            return true;
+        }
         sample.values.iter().any(|item| match text(item, "type") {
             Some("message") => text(item, "role").is_some(),
             Some(kind) => KINDS.contains(&kind) || kind.ends_with("_call") || kind.ends_with("_call_output"),
@@ -44,13 +50,13 @@ impl Format for OpenAiResponses {
     }
 
     fn write(&self, session: &Outgoing<'_>) -> Result<Written> {
-        let mut unplaced = Unplaced::default();
-        let mut items = Vec::new();
+        let mut unplaced = session.unplaced(NAME);
+        let (mut items, mut ids) = (Vec::new(), Ids::default());
         for message in session.messages {
-            match message.metadata.get(NAME) {
-                Some(Value::Object(own)) => items.push(native(message, own)),
-                _ => {
-                    let turn = Turn::of(message);
+            match own(message, NAME) {
+                Some(own) => items.push(native(message, own)),
+                None => {
+                    let turn = ids.turn(message);
                     turn.own.iter().for_each(|own| unplaced.add(own));
                     items.extend(items_of(turn, &mut unplaced));
                 }
@@ -63,7 +69,7 @@ impl Format for OpenAiResponses {
 
 fn has_input_parts(item: &Value) -> bool {
     let parts = item.get("content").and_then(Value::as_array).into_iter().flatten();
-    parts.filter_map(|part| text(part, "type")).any(|kind| kind.starts_with("input_") || kind == "output_text")
+    parts.filter_map(|part| text(part, "type")).any(|kind| INPUT.contains(&kind))
 }
 
 /// An item as a message.
@@ -145,7 +151,7 @@ pub(super) fn part(value: &Value) -> Part {
 
 /// The items that say what a message of another format says, in its order.
 fn items_of(turn: Turn, unplaced: &mut Unplaced) -> Vec<Value> {
-    let assistant = turn.role == Role::Assistant;
+    let (assistant, any) = (turn.role == Role::Assistant, !turn.parts.is_empty());
     if turn.name.is_some() && !matches!(turn.role, Role::Tool) {
         unplaced.add("name");
     }
@@ -190,7 +196,7 @@ fn items_of(turn: Turn, unplaced: &mut Unplaced) -> Vec<Value> {
         items.push(item);
     }
     said(&mut content, &mut items);
-    if items.is_empty() {
+    if items.is_empty() && !any {
         items.push(json!({"type": "message", "role": turn.role.as_str(), "content": ""}));
     }
     items

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use craftx_core::{Message, Metadata, SessionId, is_name};
 
+use super::turn::own;
+
 /// A session that is to be written in some format.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -20,6 +22,31 @@ impl<'a> Outgoing<'a> {
     /// A session with all that is written of it.
     pub fn new(id: &'a SessionId, metadata: &'a Metadata, messages: &'a [Message]) -> Self {
         Self { id, metadata, messages }
+    }
+
+    /// What no format has a place for that is a list of messages without times and branches, in the messages that are not
+    /// in its own shape.
+    pub(super) fn unplaced(&self, format: &str) -> Unplaced {
+        self.unplaced_unless(|message| own(message, format).is_some())
+    }
+
+    /// As [`unplaced`](Self::unplaced), of the messages of which `native` does not say that they are in its own shape.
+    pub(super) fn unplaced_unless(&self, native: impl Fn(&Message) -> bool) -> Unplaced {
+        let mut unplaced = Unplaced::default();
+        let mut before = None;
+        for message in self.messages {
+            if !native(message) {
+                if message.created_at.is_some() {
+                    unplaced.add("created_at");
+                }
+                // Whoever answers the message before says nothing that the order does not say.
+                if message.parent.is_some() && message.parent != before {
+                    unplaced.add("parent");
+                }
+            }
+            before = Some(message.id);
+        }
+        unplaced
     }
 }
 

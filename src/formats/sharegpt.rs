@@ -4,7 +4,7 @@ use craftx_core::{Content, Error, Message, Result, Role};
 use serde_json::{Map, Value, json};
 
 use super::openai_chat::{lists, unlisted};
-use super::turn::{Part, Turn, object_of, others, text, texts, unknown};
+use super::turn::{Part, Turn, object_of, others, own, text, texts, unknown};
 use super::{Container, Entries, Foreign, Format, Outgoing, Sample, Source, Unplaced, Written};
 
 pub(super) const NAME: &str = "sharegpt";
@@ -31,12 +31,12 @@ impl Format for ShareGpt {
     }
 
     fn write(&self, session: &Outgoing<'_>) -> Result<Written> {
-        let mut unplaced = Unplaced::default();
+        let mut unplaced = session.unplaced(NAME);
         let mut list = Vec::new();
         for message in session.messages {
-            match message.metadata.get(NAME) {
-                Some(Value::Object(own)) => list.push(native(message, own)),
-                _ => list.extend(said(Turn::of(message), &mut unplaced)),
+            match own(message, NAME) {
+                Some(own) => list.push(native(message, own)),
+                None => list.extend(said(Turn::of(message), &mut unplaced)),
             }
         }
         let conversation = match unlisted(NAME, "conversations", session, list, &mut unplaced) {
@@ -114,12 +114,21 @@ fn said(turn: Turn, unplaced: &mut Unplaced) -> Vec<Value> {
         other if super::openai_chat::instructs(other) => "system",
         other => other.as_str(),
     };
-    let mut list = Vec::new();
-    let text = turn.text();
-    if !text.is_empty() || turn.parts.is_empty() {
-        list.push(json!({"from": from, "value": text}));
-    }
+    let mut list: Vec<Value> = Vec::new();
+    let any = !turn.parts.is_empty();
+    // Texts that follow each other are one value.
+    let mut texts_so_far: Vec<String> = Vec::new();
+    let flush = |texts: &mut Vec<String>, list: &mut Vec<Value>| {
+        if !texts.is_empty() {
+            list.push(json!({"from": from, "value": std::mem::take(texts).join("\n")}));
+        }
+    };
     for part in turn.parts {
+        if let Part::Text(text) = part {
+            texts_so_far.push(text);
+            continue;
+        }
+        flush(&mut texts_so_far, &mut list);
         match part {
             Part::Text(_) => {}
             Part::Call { id, name, arguments } => {
@@ -140,6 +149,10 @@ fn said(turn: Turn, unplaced: &mut Unplaced) -> Vec<Value> {
             Part::Reasoning(_) => unplaced.add("reasoning"),
             Part::Other { kind, .. } => unplaced.add(&kind),
         }
+    }
+    flush(&mut texts_so_far, &mut list);
+    if !any {
+        list.push(json!({"from": from, "value": ""}));
     }
     list
 }

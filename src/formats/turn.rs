@@ -3,6 +3,7 @@
 //! A message of some format is read into a [`Turn`] by the file of that format, and written by the file of the other. Only
 //! what crosses from one format to another goes through here; what goes back to its own does not.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use craftx_core::{Content, Message, Metadata, Role};
@@ -97,10 +98,7 @@ impl Turn {
 
     /// What a message says. Nothing of its content is left out.
     pub fn of(message: &Message) -> Self {
-        let own = |format: &str| match message.metadata.get(format) {
-            Some(Value::Object(own)) => Some(own),
-            _ => None,
-        };
+        let own = |format: &str| own(message, format);
         if let Some(own) = own(openai_responses::NAME) {
             openai_responses::turn(message, own)
         } else if let Some(own) = own(anthropic::NAME) {
@@ -121,6 +119,40 @@ impl Turn {
     /// All text, a line break between parts.
     pub fn text(&self) -> String {
         texts(&self.parts)
+    }
+}
+
+/// What lies under the name of a format in the metadata of a message in the shape of that format. A message that has
+/// other metadata besides is in another shape, and only happens to have a member of this name.
+pub(super) fn own<'a>(message: &'a Message, format: &str) -> Option<&'a Map<String, Value>> {
+    let only = message.metadata.keys().all(|key| key == format || key == "name");
+    message.metadata.get(format).filter(|_| only)?.as_object()
+}
+
+/// Ids for calls that have none in their own format, and for the answers to them, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    made: usize,
+    open: VecDeque<String>,
+}
+
+impl Ids {
+    /// What a message says, each call with an id.
+    pub(super) fn turn(&mut self, message: &Message) -> Turn {
+        let mut turn = Turn::of(message);
+        for part in &mut turn.parts {
+            match part {
+                Part::Call { id: id @ None, .. } => {
+                    self.made += 1;
+                    let made = format!("call_{}", self.made);
+                    self.open.push_back(made.clone());
+                    *id = Some(made);
+                }
+                Part::Answer { call: call @ None, .. } => *call = self.open.pop_front(),
+                _ => {}
+            }
+        }
+        turn
     }
 }
 
