@@ -55,8 +55,8 @@ impl Format for Anthropic {
     fn read(&self, source: Source) -> Result<Entries> {
         let entries = lists(NAME, "messages", source, |value, _| message(value))?;
         Ok(Box::new(entries.flat_map(|entry| {
-            let Entry { line, item } = entry;
-            match item {
+            let line = entry.line;
+            match entry.item {
                 Ok(Item::Session { id, mut metadata }) => {
                     let system = metadata.get_mut(NAME).and_then(Value::as_object_mut);
                     let system = system.and_then(|own| own.shift_remove(SYSTEM)).map(instructions);
@@ -64,7 +64,7 @@ impl Format for Anthropic {
                     entries.extend(system.map(|system| Entry::message(line, Ok(system))));
                     entries
                 }
-                item => vec![Entry::new(line, item)],
+                item => vec![Entry { item, ..entry }],
             }
         })))
     }

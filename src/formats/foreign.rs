@@ -86,12 +86,19 @@ pub struct Entry {
     pub line: u64,
     /// What it is. After an error the next items may be good.
     pub item: craftx_core::Result<Item>,
+    /// Whether it has a place among the messages of the session, which stays free if it could not be read.
+    pub(super) is_message: bool,
 }
 
 impl Entry {
     /// An item on this line.
     pub fn new(line: u64, item: craftx_core::Result<Item>) -> Self {
-        Self { line, item }
+        Self { line, item, is_message: false }
+    }
+
+    /// The error of a message that has a place all the same.
+    pub(crate) fn is_broken_message(&self) -> bool {
+        self.is_message && self.item.is_err()
     }
 
     /// A session begins on this line.
@@ -101,6 +108,7 @@ impl Entry {
 
     /// A message on this line.
     pub fn message(line: u64, message: craftx_core::Result<Foreign>) -> Self {
-        Self::new(line, message.map(|message| Item::Message(Box::new(message))))
+        let item = message.map(|message| Item::Message(Box::new(message)));
+        Self { is_message: true, ..Self::new(line, item) }
     }
 }

@@ -77,15 +77,12 @@ pub async fn import(
     let mut importer = Importer { storage, options, failed, report: Imported::default(), current: None };
     let mut writes = FuturesUnordered::new();
     let mut bytes = 0;
-    for Entry { line, item } in entries {
-        let full = match item {
+    for entry in entries {
+        let (line, broken) = (entry.line, entry.is_broken_message());
+        let full = match entry.item {
             Ok(item) => importer.take(line, item).await?,
             Err(error) => {
-                importer.fail(line, &error);
-                // Its place stays free, so that the others keep theirs when it can be read one day.
-                if let Some(current) = &mut importer.current {
-                    current.stamper.skip()?;
-                }
+                importer.broken(line, error, broken)?;
                 None
             }
         };
@@ -159,6 +156,20 @@ impl Importer<'_> {
     fn fail(&mut self, line: u64, error: &Error) {
         self.report.failed += 1;
         (self.failed)(line, error);
+    }
+
+    /// Tells of an item that could not be read. The place of a message stays free, so that the others keep theirs when it
+    /// can be read one day.
+    fn broken(&mut self, line: u64, error: Error, is_message: bool) -> Result<()> {
+        let Some(current) = self.current.as_mut().filter(|_| is_message) else {
+            self.fail(line, &error);
+            return Ok(());
+        };
+        current.stamper.skip()?;
+        let error = error.with("message", current.stamper.index());
+        let error = of_session(error, current.stamper.session());
+        self.fail(line, &error);
+        Ok(())
     }
 
     /// Takes in an item; returns a batch that is to be written before the next.
