@@ -30,6 +30,7 @@ mod show;
 mod stats;
 mod status;
 mod stdin;
+mod taken;
 
 use std::pin::pin;
 use std::process::ExitCode;

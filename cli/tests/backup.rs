@@ -233,3 +233,63 @@ fn a_hybrid_is_backed_up_as_one_store_and_a_leg_without_its_marks() {
     let made = json(&ok(&["backup", &format!("sqlite:{leg}"), "leg.craftx", "--json"]));
     assert_eq!((&made["tenants"], &made["records"]), (&1.into(), &1.into()));
 }
+
+#[test]
+fn an_archive_never_takes_the_place_of_a_file_of_the_store() {
+    for place in places() {
+        place.ok(&["append", "birds", "What is a heron?"]);
+        place.ok(&["status"]);
+        place.run_plain(&["--store", "sqlite:other.db", "append", "s", "x"]);
+        place.run_plain(&["--store", "json:other", "append", "s", "x"]);
+        std::os::unix::fs::symlink("chats", place.path().join("link")).unwrap();
+        let absolute = place.path().join("chats.db").display().to_string();
+        let url = format!("file://{absolute}");
+        let before = place.files();
+        let own: &[&str] = match place.is_json() {
+            true => &["chats", "chats/birds.jsonl", "chats/new.craftx", "link/x", "chats/.locks/00", "chats/no/../x"],
+            false => &["chats.db", "chats.db-wal", "./chats.db-shm", &absolute, &url],
+        };
+        for file in own.iter().chain(&["other.db", "other/x"]) {
+            let store = if place.is_json() { "json:chats" } else { "sqlite:chats.db" };
+            for run in [place.run(&["backup", file]), place.run_plain(&["backup", store, file])] {
+                assert!(run.code == 2 && run.err.contains("store"), "{run:?}");
+            }
+            assert!(place.files() == before, "{file}");
+        }
+        place.ok(&["show", "birds"]);
+    }
+    // The file under whose name the archive is written before it has its own.
+    let place = Place::new("sqlite:x.partial");
+    place.ok(&["append", "birds", "What is a heron?"]);
+    assert_eq!(place.run(&["backup", "x"]).code, 2);
+    place.ok(&["show", "birds"]);
+}
+
+#[test]
+fn an_archive_never_takes_the_place_of_a_leg_of_a_hybrid() {
+    let place = Place::new("");
+    place.write("craftx.toml", "profile = \"production_hybrid\"\n");
+    assert_eq!(place.run_plain(&["append", "birds", "one"]).code, 0);
+    for entry in std::fs::read_dir(place.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let file = if path.is_dir() { path.join("x") } else { path.clone() };
+        if !path.ends_with("craftx.toml") {
+            let run = place.run_plain(&["backup", file.to_str().unwrap()]);
+            assert_eq!(run.code, 2, "{run:?}");
+        }
+    }
+    assert!(place.run_plain(&["show", "birds"]).out.contains("one"));
+}
+
+#[test]
+fn a_store_alone_is_no_archive() {
+    for place in places() {
+        place.ok(&["append", "birds", "What is a heron?"]);
+        let before = place.files();
+        for words in [&["sqlite:f.db"][..], &["json:folder"], &["profile:mine"], &["json:chats", "sqlite:f.db"]] {
+            let run = place.run(&[&["backup"], words].concat());
+            assert!(run.code == 2 && run.err.contains("this names a store; name the archive too"), "{run:?}");
+        }
+        assert!(place.files() == before);
+    }
+}

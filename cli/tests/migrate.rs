@@ -215,3 +215,30 @@ fn ctrl_c_ends_a_run_that_the_next_one_goes_on_with() {
     assert!(*resumed == true && records < 503 && records > 0, "{again:?}");
     assert_eq!(migrate(&place, &["verify", "json:chats", "json:new"]).code, 0);
 }
+
+#[test]
+fn a_journal_that_cannot_be_written_is_refused_before_there_is_a_target() {
+    let place = place(&[("text", "")]);
+    place.run_plain(&["--store", "sqlite:own.db", "append", "s", "x"]);
+    let before = files(&place.path().join("chats"));
+    for (from, journal, code) in [
+        ("json:chats", "nodir/jn", 3),
+        ("json:chats", "/", 2),
+        ("json:chats", "chats", 2),
+        ("json:chats", "text/jn", 2),
+        ("json:chats", "chats/a.json", 2),
+        ("json:chats", "chats/new", 2),
+        ("json:chats", "new.db", 2),
+        ("json:chats", "new.db-wal", 2),
+        ("sqlite:own.db", "own.db", 2),
+        ("sqlite:own.db", "own.db-wal", 2),
+    ] {
+        for command in ["plan", "run"] {
+            let run = migrate(&place, &[command, from, "sqlite:new.db", "--journal", journal]);
+            assert!(run.code == code && run.err.contains("--journal"), "{run:?}");
+            assert!(!place.path().join("new.db").exists(), "{run:?}");
+        }
+    }
+    assert_eq!(files(&place.path().join("chats")), before);
+    assert_eq!(place.run_plain(&["--store", "sqlite:own.db", "show", "s"]).code, 0);
+}

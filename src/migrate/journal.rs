@@ -178,6 +178,8 @@ fn of(what: &'static str, path: &Path, kind: ErrorKind) -> Error {
 fn failed(what: &'static str, path: &Path, error: std::io::Error) -> Error {
     let kind = match error.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
+        std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+        std::io::ErrorKind::IsADirectory | std::io::ErrorKind::NotADirectory => ErrorKind::InvalidInput,
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
         _ => ErrorKind::Unavailable,
     };

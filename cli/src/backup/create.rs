@@ -1,5 +1,6 @@
 //! `craftx backup`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use craftx::Error;
@@ -13,6 +14,7 @@ use crate::global::Global;
 use crate::interrupt::Partial;
 use crate::output::{self, Out};
 use crate::progress::Progress;
+use crate::taken::Taken;
 
 pub(crate) async fn run(global: &Global, backup: &args::Backup) -> Result<Exit, Failure> {
     let (store, file) = match backup.places.as_slice() {
@@ -20,9 +22,18 @@ pub(crate) async fn run(global: &Global, backup: &args::Backup) -> Result<Exit, 
         [store, file] => (Some(store.as_str()), file),
         _ => return Err(Error::invalid("FILE", "must be named").into()),
     };
+    if is_store(file) {
+        let error = Error::invalid("FILE", "this names a store; name the archive too");
+        return Err(error.with("store", craftx::shown_url(file)).with("say", "`craftx backup STORE FILE`").into());
+    }
     let archive = Archive::parse(file)?;
     let since = backup.since.as_deref().map(Archive::parse).transpose()?;
     let storage = super::existing(global, store).await?;
+    let path = match file.strip_prefix("file://") {
+        Some(_) => PathBuf::from(format!("/{archive}")),
+        None => file.into(),
+    };
+    Taken::of(&storage).await?.refuse_file("FILE", &path, ".partial")?;
     let progress = Arc::new(Progress::new(global, "backup", "sessions", None));
     let watch = Arc::clone(&progress);
     let mut making = Backup::of(&storage).watched(move |_| watch.add(1));
@@ -35,6 +46,16 @@ pub(crate) async fn run(global: &Global, backup: &args::Backup) -> Result<Exit, 
     drop(progress);
     storage.close().await?;
     tell(global, &archive, &made?)
+}
+
+/// Whether this is not the name of an archive, but that of a store.
+fn is_store(name: &str) -> bool {
+    let registry = craftx::builtin();
+    match name.split_once(':') {
+        Some(("profile", _)) => true,
+        Some((scheme, _)) => registry.schemes().chain(registry.missing()).any(|known| known == scheme),
+        None => false,
+    }
 }
 
 fn tell(global: &Global, archive: &Archive, made: &BackedUp) -> Result<Exit, Failure> {

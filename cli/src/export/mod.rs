@@ -14,18 +14,24 @@ use crate::global::Global;
 use crate::output::{self, Out};
 use crate::progress::Progress;
 use crate::resolve;
+use crate::taken::Taken;
 
-use target::{Target, file_name};
+use target::{PARTIAL, Target, file_name};
 
 pub(crate) async fn run(global: &Global, mut export: Export) -> Result<Exit, Failure> {
     export.out = export.out.filter(|path| path != Path::new("-"));
     let form = Form::named(&export.format)?;
     let place = Place::of(form, &export)?;
     let storage = global.open_existing().await?;
+    let taken = match export.out {
+        Some(_) => Taken::of(&storage).await?,
+        None => Taken::default(),
+    };
+    place.refuse(&taken)?;
     let progress = Progress::new(global, "export", "sessions", None);
     let (tally, unplaced) = (Tally::default(), Unplaced::default());
     let mut exporter =
-        Exporter { storage: &storage, form, place: place.begin()?, progress, tally, unplaced, sessions: 0 };
+        Exporter { storage: &storage, form, place: place.begin()?, taken, progress, tally, unplaced, sessions: 0 };
     match exporter.chosen(&export).await {
         // Whoever reads has gone away, which is no error; what failed before still is one.
         Err(Failure::BrokenPipe) if exporter.tally.failed() > 0 => return Ok(exporter.tally.exit()),
@@ -101,15 +107,31 @@ enum Place {
 
 impl Place {
     fn of(form: Form, export: &Export) -> Result<Self, Error> {
-        let Form::Of(format, Container::Files(ending)) = form else { return Ok(Self::One(export.out.clone(), None)) };
+        let folder = export.out.as_deref().filter(|path| ends_as_folder(path));
+        let Form::Of(format, Container::Files(ending)) = form else {
+            return match folder {
+                Some(folder) => Err(Error::invalid("--out", "must name a file: all sessions of this format go to one")
+                    .with("file", format_args!("`{}`", folder.display()))),
+                None => Ok(Self::One(export.out.clone(), None)),
+            };
+        };
         let one = export.last || export.sessions.len() == 1;
         match &export.out {
-            Some(folder) if !one || folder.is_dir() => Ok(Self::Folder(folder.clone(), ending)),
+            Some(out) if !one || folder.is_some() || out.is_dir() => Ok(Self::Folder(out.clone(), ending)),
             out if one => Ok(Self::One(out.clone(), None)),
             _ => {
                 let rule = format!("a file of the format `{}` is one session", format.name());
                 Err(Error::new(ErrorKind::InvalidInput, rule).with("say", "which session, or `--out FOLDER`"))
             }
+        }
+    }
+
+    /// Nothing that is a store, or of which one consists, is written over.
+    fn refuse(&self, taken: &Taken) -> Result<(), Error> {
+        match self {
+            Self::One(Some(path), _) => taken.refuse_file("--out", path, PARTIAL),
+            Self::One(None, _) => Ok(()),
+            Self::Folder(folder, _) => taken.refuse_folder("--out", folder),
         }
     }
 
@@ -148,10 +170,16 @@ impl Place {
     }
 }
 
+/// Whether the path says that it is one of a folder, which need not be there.
+fn ends_as_folder(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(char::from(*last)))
+}
+
 struct Exporter<'a> {
     storage: &'a Storage,
     form: Form,
     place: Place,
+    taken: Taken,
     progress: Progress,
     tally: Tally,
     unplaced: Unplaced,
@@ -189,7 +217,7 @@ impl Exporter<'_> {
         Ok(())
     }
 
-    /// Writes one session. If it cannot be read, that is told and does not stop the others.
+    /// Writes one session. If it cannot be read, or has no file, that is told and does not stop the others.
     async fn one(&mut self, id: &SessionId) -> Result<(), Failure> {
         let written = match self.form {
             Form::Records => self.records(id).await,
@@ -202,6 +230,10 @@ impl Exporter<'_> {
             }
             Err(Failure::Store(error)) => {
                 self.tally.fail(output::complain_of(&error.with("session", format!("{id:?}"))));
+            }
+            // One file of many, such as one that the folder has no room for, does not stop the others either.
+            Err(failure @ Failure::File(..)) if matches!(self.place, Place::Folder(..)) => {
+                self.tally.fail(failure.report());
             }
             Err(other) => return Err(other),
         }
@@ -227,7 +259,9 @@ impl Exporter<'_> {
         self.unplaced += written.unplaced;
         match &mut self.place {
             Place::Folder(folder, ending) => {
-                let mut target = Target::new(Some(&folder.join(file_name(id, ending))))?;
+                let path = folder.join(file_name(id, ending));
+                self.taken.refuse_file("--out", &path, PARTIAL)?;
+                let mut target = Target::new(Some(&path))?;
                 target.text(&written.text)?;
                 target.finish()
             }

@@ -15,6 +15,11 @@ use crate::exit::{Exit, Failure, Tally};
 use crate::global::Global;
 use crate::output;
 use crate::progress::Progress;
+use crate::taken::{self, Taken};
+
+const JOURNAL: &str = "--journal";
+/// What is behind the name of a new journal until its first line is complete.
+const WHILE_WRITTEN: &str = ".tmp";
 
 pub(crate) async fn run(global: &Global, migrate: Migrate) -> Result<Exit, Failure> {
     global.refuse_choices()?;
@@ -39,11 +44,33 @@ async fn existing(global: &Global, ends: &Ends) -> Result<Option<Storage>, Error
     }
 }
 
+/// What the journal that was named must be, as far as it can be told before there is a target.
+async fn check_named(named: Option<&Path>, ends: &Ends, from: &Storage) -> Result<(), Error> {
+    let Some(path) = named else { return Ok(()) };
+    taken::must_be_possible(JOURNAL, path)?;
+    let mut taken = Taken::of(from).await?;
+    taken.add_url(&ends.to);
+    taken.refuse_file(JOURNAL, path, WHILE_WRITTEN)
+}
+
 /// The journal that was named, or the one that these stores have: beside a target that is a file or a folder, else here.
-async fn journal(named: Option<PathBuf>, migrator: &StorageMigrator, to: &Storage) -> Result<PathBuf, Error> {
-    if let Some(path) = named {
-        return Ok(path);
-    }
+async fn journal(
+    named: Option<PathBuf>,
+    migrator: &StorageMigrator,
+    from: &Storage,
+    to: &Storage,
+) -> Result<PathBuf, Error> {
+    let path = match named {
+        Some(path) => path,
+        None => beside(migrator, to).await?,
+    };
+    let mut taken = Taken::of(from).await?;
+    taken.add(to).await?;
+    taken.refuse_file(JOURNAL, &path, WHILE_WRITTEN)?;
+    Ok(path)
+}
+
+async fn beside(migrator: &StorageMigrator, to: &Storage) -> Result<PathBuf, Error> {
     let name = migrator.journal_name().await?;
     let status = to.status().await?;
     let path = match status.scheme {

@@ -4,7 +4,7 @@ use craftx::migrate::{Plan, StorageMigrator, Target};
 use indicatif::HumanBytes;
 use serde_json::json;
 
-use super::{complain, existing, journal, object, say_skipped, source, watched};
+use super::{check_named, complain, existing, journal, object, say_skipped, source, watched};
 use crate::args::MigratePlan;
 use crate::exit::{Exit, Failure, Tally};
 use crate::global::Global;
@@ -13,6 +13,7 @@ use crate::progress::Progress;
 
 pub(crate) async fn run(global: &Global, plan: &MigratePlan) -> Result<Exit, Failure> {
     let from = source(global, &plan.ends).await?;
+    check_named(plan.journal.as_deref(), &plan.ends, &from).await?;
     let to = existing(global, &plan.ends).await?;
     let total = StorageMigrator::new(&from, &from).count_sessions().await?;
     let watch = watched(Progress::new(global, "migrate plan", "sessions", Some(total)));
@@ -20,7 +21,7 @@ pub(crate) async fn run(global: &Global, plan: &MigratePlan) -> Result<Exit, Fai
         None => StorageMigrator::plan_new(&from, watch).await?,
         Some(to) => {
             let migrator = StorageMigrator::new(&from, to);
-            let journal = journal(plan.journal.clone(), &migrator, to).await?;
+            let journal = journal(plan.journal.clone(), &migrator, &from, to).await?;
             migrator.journal(journal).watch(watch).plan().await?
         }
     };

@@ -4,7 +4,7 @@ use craftx::Prepare;
 use craftx::migrate::{Migrated, StorageMigrator};
 use serde_json::json;
 
-use super::{complain, existing, journal, object, say_skipped, source, watched};
+use super::{check_named, complain, existing, journal, object, say_skipped, source, watched};
 use crate::args::MigrateRun;
 use crate::exit::{Exit, Failure, Tally};
 use crate::global::Global;
@@ -13,6 +13,7 @@ use crate::progress::Progress;
 
 pub(crate) async fn run(global: &Global, run: MigrateRun) -> Result<Exit, Failure> {
     let from = source(global, &run.ends).await?;
+    check_named(run.journal.as_deref(), &run.ends, &from).await?;
     // A target that is the source itself must not be upgraded before that is found out.
     match existing(global, &run.ends).await {
         Ok(Some(to)) => drop(StorageMigrator::new(&from, &to).journal_name().await?),
@@ -22,7 +23,7 @@ pub(crate) async fn run(global: &Global, run: MigrateRun) -> Result<Exit, Failur
     }
     let to = global.open_other(&run.ends.to, Prepare::Migrate).await?;
     let migrator = StorageMigrator::new(&from, &to).merge(run.merge);
-    let journal = journal(run.journal, &migrator, &to).await?;
+    let journal = journal(run.journal, &migrator, &from, &to).await?;
     let total = migrator.count_sessions().await?;
     let progress = Progress::new(global, "migrate run", "sessions", Some(total));
     let ran = migrator.journal(&journal).watch(watched(progress)).run().await;

@@ -1,8 +1,9 @@
 //! Runs the real command in a folder of its own.
 #![allow(dead_code, reason = "not every test file uses every helper")]
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
@@ -29,6 +30,23 @@ impl Place {
 
     pub(crate) fn is_json(&self) -> bool {
         self.store.starts_with("json:")
+    }
+
+    /// What is in the folder, without the files that a reader of a database makes and removes.
+    pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let (mut all, mut folders) = (BTreeMap::new(), vec![self.path().to_owned()]);
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                let name = path.to_string_lossy().into_owned();
+                if path.is_dir() && !path.is_symlink() {
+                    folders.push(path);
+                } else if !path.is_symlink() && !name.ends_with("-shm") && !name.ends_with("-wal") {
+                    let bytes = std::fs::read(&path).unwrap();
+                    all.insert(path, bytes);
+                }
+            }
+        }
+        all
     }
 
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
