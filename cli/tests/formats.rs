@@ -148,3 +148,19 @@ fn a_database_of_another_program_is_refused() {
         assert!(run.code == 2 && run.err.contains("other.db"), "{run:?}");
     }
 }
+
+#[test]
+fn a_session_that_cannot_be_read_does_not_hide_the_others_from_an_export() {
+    let place = Place::new("json:chat_logs");
+    std::fs::create_dir(place.path().join("chat_logs")).unwrap();
+    place.write("chat_logs/good.json", r#"[{"timestamp": "2026-01-01T00:00:00Z", "role": "user", "message": "hi"}]"#);
+    place.write("chat_logs/torn.json", r#"[{"timestamp": "2026-01-01T00:00:00Z", "role": "us"#);
+    place.ok(&["append", "gone", "x"]);
+    place.ok(&["rm", "gone"]);
+    let run = place.run(&["export", "--format", "craftx-py", "--out", "out"]);
+    assert_eq!(run.code, 7, "{run:?}");
+    assert!(run.err.contains("torn"), "{run:?}");
+    let files = std::fs::read_dir(place.path().join("out")).unwrap();
+    let names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names, ["good.json"]);
+}

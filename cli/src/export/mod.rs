@@ -196,13 +196,16 @@ impl Exporter<'_> {
     }
 
     async fn all(&mut self) -> Result<(), Failure> {
-        let include = match self.form {
-            Form::Records => Include::All,
-            Form::Of(..) => Include::Live,
-        };
-        let mut sessions = self.storage.all_sessions(SessionQuery::new().include(include));
+        // With those that are gone, a session that cannot be read is listed by its name and does not hide the others.
+        let mut sessions = self.storage.all_sessions(SessionQuery::new().include(Include::All));
         while let Some(session) = sessions.next().await.transpose()? {
-            self.one(&session.id).await?;
+            let lives = match self.form {
+                Form::Records => true,
+                Form::Of(..) => !matches!(self.storage.session(&session.id).await, Ok(None)),
+            };
+            if lives {
+                self.one(&session.id).await?;
+            }
         }
         Ok(())
     }
