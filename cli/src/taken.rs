@@ -108,6 +108,17 @@ impl Taken {
     }
 }
 
+/// What is no file, such as a device, must not be replaced by one.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`], which names `field`.
+pub(crate) fn must_be_file(field: &'static str, path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(refused(field, "is no file", path)),
+        _ => Ok(()),
+    }
+}
+
 /// The folder in which a file is to be made must be there, and no folder may have the name of the file.
 ///
 /// # Errors

@@ -258,6 +258,13 @@ fn an_archive_never_takes_the_place_of_a_file_of_the_store() {
         }
         place.ok(&["show", "birds"]);
     }
+    // A pipe, a device or a folder stays one.
+    let place = Place::new("sqlite:chats.db");
+    place.ok(&["append", "birds", "What is a heron?"]);
+    let pipe = place.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let run = place.run(&["backup", "pipe"]);
+    assert!(run.code == 2 && !pipe.is_file() && pipe.exists(), "{run:?}");
     // The file under whose name the archive is written before it has its own.
     let place = Place::new("sqlite:x.partial");
     place.ok(&["append", "birds", "What is a heron?"]);
