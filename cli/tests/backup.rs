@@ -110,6 +110,7 @@ fn one_broken_session_is_named_and_the_rest_is_in_a_backup_that_is_not_good() {
         assert_eq!(place.run(&["backup", "verify", "one.craftx"]).code, 7);
         let restored = place.run(&["restore", "one.craftx", "sqlite:new.db"]);
         assert_eq!(restored.code, 7, "{restored:?}");
+        assert!(restored.out.contains("of 1 sessions it does not hold everything"), "{restored:?}");
         let shown = place.run_plain(&["--store", "sqlite:new.db", "show", "c"]);
         assert!(shown.out.contains("zebra c"), "{shown:?}");
     }
