@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use craftx::{Caller, Error, ErrorKind, Result, Status, Storage};
+use craftx::{Caller, Error, ErrorKind, Result, Status, Storage, Tenant};
 
 use crate::legs;
 
@@ -31,7 +31,9 @@ impl Taken {
 
     pub(crate) async fn add(&mut self, storage: &Storage) -> Result<()> {
         // Where the files are is nobody's secret from whoever names one of them.
-        let status = storage.for_caller(Caller::System).status().await?;
+        // A status counts the sessions of its tenant, which may take long: this one has none.
+        let storage_of_nobody = storage.for_tenant(Tenant::new("where-it-is")?);
+        let status = storage_of_nobody.for_caller(Caller::System).status().await?;
         self.add_status(&status);
         // A leg that is away has no status, but a file.
         legs::of(storage).iter().for_each(|leg| self.add_url(&leg.name));
@@ -105,6 +107,17 @@ impl Taken {
             true => Err(refused(field, "is in the folder of the store itself", path)),
             false => Ok(()),
         }
+    }
+}
+
+/// What is no file, such as a device, must not be replaced by one.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`], which names `field`.
+pub(crate) fn must_be_file(field: &'static str, path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(refused(field, "is no file", path)),
+        _ => Ok(()),
     }
 }
 

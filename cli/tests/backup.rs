@@ -110,6 +110,7 @@ fn one_broken_session_is_named_and_the_rest_is_in_a_backup_that_is_not_good() {
         assert_eq!(place.run(&["backup", "verify", "one.craftx"]).code, 7);
         let restored = place.run(&["restore", "one.craftx", "sqlite:new.db"]);
         assert_eq!(restored.code, 7, "{restored:?}");
+        assert!(restored.out.contains("of 1 sessions it does not hold everything"), "{restored:?}");
         let shown = place.run_plain(&["--store", "sqlite:new.db", "show", "c"]);
         assert!(shown.out.contains("zebra c"), "{shown:?}");
     }
@@ -258,6 +259,13 @@ fn an_archive_never_takes_the_place_of_a_file_of_the_store() {
         }
         place.ok(&["show", "birds"]);
     }
+    // A pipe, a device or a folder stays one.
+    let place = Place::new("sqlite:chats.db");
+    place.ok(&["append", "birds", "What is a heron?"]);
+    let pipe = place.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let run = place.run(&["backup", "pipe"]);
+    assert!(run.code == 2 && !pipe.is_file() && pipe.exists(), "{run:?}");
     // The file under whose name the archive is written before it has its own.
     let place = Place::new("sqlite:x.partial");
     place.ok(&["append", "birds", "What is a heron?"]);

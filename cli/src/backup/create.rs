@@ -14,7 +14,7 @@ use crate::global::Global;
 use crate::interrupt::Partial;
 use crate::output::{self, Out};
 use crate::progress::Progress;
-use crate::taken::Taken;
+use crate::taken::{self, Taken};
 
 pub(crate) async fn run(global: &Global, backup: &args::Backup) -> Result<Exit, Failure> {
     let (store, file) = match backup.places.as_slice() {
@@ -34,6 +34,7 @@ pub(crate) async fn run(global: &Global, backup: &args::Backup) -> Result<Exit, 
         None => file.into(),
     };
     Taken::of(&storage).await?.refuse_file("FILE", &path, ".partial")?;
+    taken::must_be_file("FILE", &path)?;
     let progress = Arc::new(Progress::new(global, "backup", "sessions", None));
     let watch = Arc::clone(&progress);
     let mut making = Backup::of(&storage).watched(move |_| watch.add(1));

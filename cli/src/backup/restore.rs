@@ -110,8 +110,12 @@ fn tell(global: &Global, restored: &Restored) -> Result<Exit, Failure> {
         let count = |n: &Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
         out.line(super::counted(&archive.counts))?;
         out.line(format_args!("{} applied, {} known, {} dead", count(applied), count(known), count(dead)))?;
-        if verified.is_clean() {
-            out.line("checked: all of it is there")?;
+        match archive.counts.failed {
+            _ if !verified.is_clean() => {}
+            0 => out.line("checked: all of it is there")?,
+            failed => out.line(format_args!(
+                "checked: all that the archive holds is there; of {failed} sessions it does not hold everything"
+            ))?,
         }
     }
     out.finish()?;
