@@ -89,8 +89,15 @@ pub async fn migrate_sqlite_to_json(sqlite_path: impl AsRef<Path>, json_path: im
 /// assert!(types.contains(&"json_to_sqlite"));
 /// ```
 pub fn list_available_migrations() -> MigrationResult {
-    let types = vec!["json_to_sqlite", "sqlite_to_json"];
-    MigrationResult { available_types: Some(types), ..MigrationResult::success("these can be asked for") }
+    let types = [
+        "json_to_sqlite",
+        "sqlite_to_json",
+        #[cfg(all(feature = "backup", feature = "json", feature = "sqlite"))]
+        "backup_current",
+        #[cfg(all(feature = "backup", feature = "json", feature = "sqlite"))]
+        "restore_backup",
+    ];
+    MigrationResult { available_types: Some(types.to_vec()), ..MigrationResult::success("these can be asked for") }
 }
 
 async fn migrate(from: Result<Stack>, to: Result<Stack>) -> Result<Migrated> {

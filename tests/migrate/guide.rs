@@ -69,4 +69,6 @@ async fn what_the_target_has_already_stays() {
 fn the_operations_are_listed_by_the_names_of_the_guide() {
     let types = list_available_migrations().available_types.unwrap();
     assert!(["json_to_sqlite", "sqlite_to_json"].iter().all(|name| types.contains(name)));
+    let backups = ["backup_current", "restore_backup"].iter().filter(|name| types.contains(name)).count();
+    assert_eq!(backups, if cfg!(feature = "backup") { 2 } else { 0 });
 }
