@@ -275,12 +275,13 @@ async fn a_broken_message_is_named_and_the_rest_goes_in() {
         ("7", "object"),
     ] {
         let storage = Storage::open("memory:").await.unwrap();
-        let text = format!("[{good},\n{broken},\n{good}]");
+        let last = r#"{"role":"user","content":"last"}"#;
+        let text = format!("[{good},\n{broken},\n{last}]");
         let (_, report, errors) = import(&storage, &text).await;
         assert_eq!((report.messages, report.failed), (2, 1), "{broken}: {errors:?}");
         assert!(errors[0].starts_with("2: ") && errors[0].contains(why), "{broken}: {errors:?}");
         // When it has been mended, the others are known.
-        let (_, report, _) = import(&storage, &format!("[{good},\n{good},\n{good}]")).await;
+        let (_, report, _) = import(&storage, &format!("[{good},\n{good},\n{last}]")).await;
         assert_eq!((report.applied, report.known), (1, 2), "{broken}");
     }
     let storage = Storage::open("memory:").await.unwrap();
@@ -413,6 +414,23 @@ async fn restamped_messages_keep_their_parents() {
     let messages = storage.load_conversation("conv-123").await.unwrap();
     let parent = |index: usize| messages.iter().position(|other| Some(other.id) == messages[index].parent);
     assert_eq!([0, 1, 2, 3, 4, 5].map(parent), [None, Some(0), Some(1), Some(2), Some(2), Some(3)]);
+}
+
+#[tokio::test]
+async fn nodes_that_stand_before_their_parents_come_after_them() {
+    let node = |id: &str, parent: Option<&str>| {
+        json!({"id": id, "parent": parent, "children": [], "message": {
+        "author": {"role": "user"}, "content": {"content_type": "text", "parts": [id]}}})
+    };
+    let order = [("d", Some("b")), ("c", Some("b")), ("b", Some("a")), ("a", None), ("e", Some("nowhere"))];
+    let mapping: serde_json::Map<String, Value> =
+        order.into_iter().map(|(id, parent)| (id.to_owned(), node(id, parent))).collect();
+    let storage = Storage::open("memory:").await.unwrap();
+    import(&storage, &json!([{"conversation_id": "s", "mapping": mapping}]).to_string()).await;
+    let messages = storage.load_conversation("s").await.unwrap();
+    let said: Vec<_> = messages.iter().map(|message| message.text().unwrap()).collect();
+    assert_eq!(said, ["a", "b", "d", "c", "e"]);
+    assert_eq!([messages[2].parent, messages[3].parent], [Some(messages[1].id); 2]);
 }
 
 #[tokio::test]
