@@ -47,6 +47,8 @@ mod config;
 mod conversation;
 pub mod formats;
 mod head;
+#[cfg(any(feature = "backup", feature = "config", feature = "migrate"))]
+mod inventory;
 mod line;
 #[cfg(feature = "migrate")]
 pub mod migrate;

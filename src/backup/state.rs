@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::create::BackedUp;
 use super::verify::CheckedArchive;
-use super::walk::{OURS, Walk};
+use super::walk::Walk;
 use crate::Storage;
+use crate::inventory::OF_BACKUP;
 
 const SESSION: &str = "state";
 const LAST: &str = "last";
@@ -98,5 +99,5 @@ async fn set(walk: &Walk, what: &str, moment: &Moment) -> Result<()> {
 }
 
 fn place(walk: &Walk) -> Result<(Context, SessionId)> {
-    Ok((walk.context(&Tenant::new(OURS)?), SessionId::new(SESSION)?))
+    Ok((walk.context(&Tenant::new(OF_BACKUP)?), SessionId::new(SESSION)?))
 }

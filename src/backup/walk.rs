@@ -4,12 +4,7 @@ use craftx_core::{
     Context, Cursor, DynBackend, Include, MAX_PAGE, Result, SessionId, SessionQuery, Slot, Status, Tenant,
 };
 
-use crate::Storage;
-
-/// Tenants whose names begin so are kept by the failover layer in each of its stores, for that store alone.
-const OF_THE_FAILOVER: &str = "craftx.failover";
-/// Where a store says when it was backed up last.
-pub(super) const OURS: &str = "craftx.backup";
+use crate::{Storage, inventory};
 
 /// A store below its encryption.
 pub(super) struct Walk {
@@ -38,17 +33,7 @@ impl Walk {
 
     /// All tenants but those that say something of this store alone, sorted.
     pub(super) async fn tenants(&self) -> Result<Vec<Tenant>> {
-        let (mut all, mut from): (Vec<Tenant>, Option<Cursor>) = (Vec::new(), None);
-        loop {
-            let page = self.backend.tenants(&self.storage.context(), from.as_ref()).await?;
-            all.extend(page.items.into_iter().filter(|tenant| !is_reserved(tenant)));
-            match page.next {
-                Some(next) => from = Some(next),
-                None => break,
-            }
-        }
-        all.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-        Ok(all)
+        Ok(inventory::tenants(&self.backend, &self.storage.context()).await?.0)
     }
 
     /// A page of the sessions of a tenant, cleared ones included, and where to go on.
@@ -64,24 +49,6 @@ impl Walk {
 
     /// Whether nothing was ever written to the store.
     pub(super) async fn is_empty(&self) -> Result<bool> {
-        for tenant in self.tenants().await? {
-            let mut from = None;
-            loop {
-                let (sessions, next) = self.sessions(&tenant, from).await?;
-                if !sessions.is_empty() {
-                    return Ok(false);
-                }
-                match next {
-                    Some(_) => from = next,
-                    None => break,
-                }
-            }
-        }
-        Ok(true)
+        inventory::is_empty(&self.backend, &self.storage.context()).await
     }
-}
-
-/// Whether a tenant says something of one store alone, so that it belongs into no other.
-fn is_reserved(tenant: &Tenant) -> bool {
-    tenant.as_str().starts_with(OF_THE_FAILOVER) || tenant.as_str() == OURS
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use craftx_core::{Caller, DynBackend, Include, Location, Prepare, Result, SessionQuery, StackConfig};
+use craftx_core::{Caller, Location, Prepare, Result, StackConfig};
 use serde_json::{Map, Value};
 
 use super::Config;
-use crate::Storage;
+use crate::{Storage, inventory};
 
 /// A place that another profile names and that holds conversations.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,23 +83,9 @@ impl Config {
     }
 }
 
-/// Whether no tenant of a store has a session, not even one that was deleted.
+/// Whether no user has a session in the store, not even one that was deleted.
 async fn is_empty(storage: &Storage) -> Result<bool> {
-    let backend: &DynBackend = storage.stack().backend();
-    let mut from = None;
-    loop {
-        let page = backend.tenants(&storage.context(), from.as_ref()).await?;
-        for tenant in page.items {
-            let one = SessionQuery::new().include(Include::All).limit(1);
-            if !backend.sessions(&storage.for_tenant(tenant).context(), &one).await?.items.is_empty() {
-                return Ok(false);
-            }
-        }
-        match page.next {
-            None => return Ok(true),
-            next => from = next,
-        }
-    }
+    inventory::is_empty(storage.stack().backend(), &storage.context()).await
 }
 
 /// The stores of a stack that are paths which are there.

@@ -6,13 +6,7 @@ use craftx_core::{
 use futures_util::stream::{self, BoxStream, StreamExt};
 use serde::{Deserialize, Serialize};
 
-use crate::Storage;
-
-/// What the names of tenants begin with in which the failover layer keeps what is its own. It hides them; they are seen
-/// where one of its legs is read alone, and mean nothing in another store.
-const OF_FAILOVER: &str = "craftx.failover";
-/// Where a store says when it was backed up, which is true of that store alone.
-const OF_BACKUP: &str = "craftx.backup";
+use crate::{Storage, inventory};
 
 /// # Errors
 /// [`ErrorKind::PermissionDenied`] unless the storage speaks for the system.
@@ -58,21 +52,7 @@ impl Place {
 
 /// The tenants whose data is that of users, and those that belong to a layer.
 pub(super) async fn tenants(storage: &Storage) -> Result<(Vec<Tenant>, Vec<Tenant>)> {
-    let (mut all, mut from): (Vec<Tenant>, Option<Cursor>) = (Vec::new(), None);
-    loop {
-        let page = storage.stack().backend().tenants(&storage.context(), from.as_ref()).await?;
-        all.extend(page.items);
-        match page.next {
-            Some(next) => from = Some(next),
-            None => break,
-        }
-    }
-    all.sort_unstable();
-    all.dedup();
-    Ok(all.into_iter().partition(|tenant| {
-        let name = tenant.as_str();
-        !name.starts_with(OF_FAILOVER) && name != OF_BACKUP
-    }))
+    inventory::tenants(storage.stack().backend(), &storage.context()).await
 }
 
 /// The sessions of a tenant by the bytes of their names, cleared ones included, page by page.
@@ -121,12 +101,7 @@ pub(super) async fn count_sessions(storage: &Storage) -> Result<u64> {
 }
 
 pub(super) async fn is_empty(storage: &Storage) -> Result<bool> {
-    for tenant in tenants(storage).await?.0 {
-        if Sessions::new(&storage.for_tenant(tenant)).next().await?.is_some() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    inventory::is_empty(storage.stack().backend(), &storage.context()).await
 }
 
 /// A part of the records of a session. A cursor that is no longer good is left aside: reading again from the beginning is
