@@ -92,7 +92,7 @@ pub async fn import(
         }
         while writes.len() >= AT_ONCE || bytes >= AT_ONCE_BYTES {
             let Some(done) = writes.next().await else { break };
-            bytes -= done.bytes;
+            bytes -= done.batch.bytes;
             importer.written(done).await?;
         }
     }
@@ -118,7 +118,9 @@ struct Current {
     stamper: Stamper,
     /// What is known of the session, until its first message says when it began.
     metadata: Option<(u64, craftx_core::Metadata)>,
-    records: Vec<(u64, Record)>,
+    records: Vec<Record>,
+    /// The line of each record.
+    lines: Vec<u64>,
     /// Messages that are to be appended as new ones.
     new: Vec<Foreign>,
     /// The stamps of those that have been appended, by what their program calls them.
@@ -131,25 +133,21 @@ struct Current {
 /// What is written at once.
 struct Batch {
     session: SessionId,
-    records: Vec<(u64, Record)>,
+    records: Vec<Record>,
+    lines: Vec<u64>,
     bytes: usize,
     options: WriteOptions,
 }
 
 /// A batch, and what the store said.
 struct Done {
-    session: SessionId,
-    records: Vec<(u64, Record)>,
-    bytes: usize,
-    options: WriteOptions,
+    batch: Batch,
     answer: Result<Answer>,
 }
 
 async fn write(storage: &Storage, batch: Batch) -> Done {
-    let Batch { session, records, bytes, options } = batch;
-    let all: Vec<Record> = records.iter().map(|(_, record)| record.clone()).collect();
-    let answer = storage.write(&storage.context(), &session, &all, &options).await;
-    Done { session, records, bytes, options, answer }
+    let answer = storage.write(&storage.context(), &batch.session, &batch.records, &batch.options).await;
+    Done { batch, answer }
 }
 
 impl Importer<'_> {
@@ -184,6 +182,7 @@ impl Importer<'_> {
                     stamper,
                     metadata,
                     records: Vec::new(),
+                    lines: Vec::new(),
                     new: Vec::new(),
                     appended: HashMap::new(),
                     bytes: 0,
@@ -268,15 +267,15 @@ impl Importer<'_> {
     }
 
     async fn written(&mut self, done: Done) -> Result<()> {
-        let Done { session, records, options, answer, .. } = done;
-        match answer {
-            Ok(answer) => self.count(&session, &records, &options, &answer),
+        let Batch { session, records, lines, options, .. } = done.batch;
+        match done.answer {
+            Ok(answer) => self.count(&session, &records, &lines, &options, &answer),
             // One of them breaks a rule, or is known with other content: the others go in, and that one is named.
             Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Conflict) => {
-                for (line, record) in records {
-                    let one = [record.clone()];
+                for (line, record) in lines.into_iter().zip(records) {
+                    let one = [record];
                     match self.storage.write(&self.storage.context(), &session, &one, &options).await {
-                        Ok(answer) => self.count(&session, &[(line, record)], &options, &answer),
+                        Ok(answer) => self.count(&session, &one, &[line], &options, &answer),
                         Err(error) => self.fail(line, &of_session(explained(error, &options), &session)),
                     }
                 }
@@ -284,21 +283,27 @@ impl Importer<'_> {
             // Only this session is damaged, or not the caller's.
             Err(error) if matches!(error.kind(), ErrorKind::Corrupted | ErrorKind::PermissionDenied) => {
                 let error = of_session(error, &session);
-                records.iter().for_each(|(line, _)| self.fail(*line, &error));
+                lines.iter().for_each(|line| self.fail(*line, &error));
             }
             Err(error) => return Err(of_session(error, &session)),
         }
         Ok(())
     }
 
-    fn count(&mut self, session: &SessionId, records: &[(u64, Record)], options: &WriteOptions, answer: &Answer) {
+    fn count(
+        &mut self,
+        session: &SessionId,
+        records: &[Record],
+        lines: &[u64],
+        options: &WriteOptions,
+        answer: &Answer,
+    ) {
         self.report.applied += u64::from(answer.applied.unwrap_or(0));
         self.report.known += u64::from(answer.known.unwrap_or(0));
-        let first = records.iter().map(|(_, record)| record.stamp()).min();
+        let first = records.iter().map(Record::stamp).min();
         let below = answer.cleared.zip(first).is_some_and(|(cleared, first)| first <= cleared);
         if below && options.source == craftx_core::Source::Fresh {
-            let (line, error) = (records.first().map_or(0, |(line, _)| *line), below_a_clear(session));
-            self.fail(line, &error);
+            self.fail(lines.first().copied().unwrap_or(0), &below_a_clear(session));
         } else {
             self.report.dead += u64::from(answer.dead.unwrap_or(0));
         }
@@ -317,7 +322,8 @@ impl Current {
 
     fn push(&mut self, line: u64, record: Record) -> Option<Batch> {
         self.bytes += record.encode().as_str().len();
-        self.records.push((line, record));
+        self.records.push(record);
+        self.lines.push(line);
         (self.records.len() >= BATCH || self.bytes >= BATCH_BYTES).then(|| self.batch())
     }
 
@@ -326,6 +332,7 @@ impl Current {
         Batch {
             session: self.stamper.session().clone(),
             records: std::mem::take(&mut self.records),
+            lines: std::mem::take(&mut self.lines),
             bytes: std::mem::take(&mut self.bytes),
             options,
         }

@@ -5,7 +5,9 @@ use craftx_core::{Content, Error, Message, Result, Role};
 use serde_json::{Map, Value, json};
 
 use super::openai_chat::{lists, pretty, unlisted};
-use super::turn::{Ids, Part, Turn, object_of, others, own, owned, parts_of, text, texts, unknown};
+use super::turn::{
+    Ids, Part, Turn, image_url, object_of, others, own, owned, parts_of, text, texts, to_image_url, unknown,
+};
 use super::{Container, Entries, Foreign, Format, Outgoing, Sample, Source, Unplaced, Written};
 
 pub(super) const NAME: &str = "langchain";
@@ -145,12 +147,7 @@ fn part(value: &Value) -> Part {
     let part = match text(value, "type") {
         Some("text") => text(value, "text").map(|text| Part::Text(text.to_owned())),
         Some("reasoning") => text(value, "reasoning").map(|text| Part::Reasoning(text.to_owned())),
-        Some("image_url") => {
-            let image = value.get("image_url");
-            let url = image.and_then(|image| image.as_str().or_else(|| text(image, "url")));
-            let detail = image.and_then(|image| text(image, "detail")).map(str::to_owned);
-            url.map(|url| Part::Image { url: url.to_owned(), detail })
-        }
+        Some("image_url") => image_url(value),
         Some("image") => match (text(value, "url"), text(value, "base64"), text(value, "mime_type")) {
             (Some(url), ..) => Some(Part::Image { url: url.to_owned(), detail: None }),
             (_, Some(data), Some(kind)) => {
@@ -170,11 +167,7 @@ fn messages(turn: Turn, unplaced: &mut Unplaced) -> Vec<Value> {
     for part in turn.parts {
         match part {
             Part::Text(text) => content.push(json!({"type": "text", "text": text})),
-            Part::Image { url, detail } => {
-                let mut image = Map::from_iter([("url".to_owned(), json!(url))]);
-                image.extend(detail.map(|detail| ("detail".to_owned(), json!(detail))));
-                content.push(json!({"type": "image_url", "image_url": image}));
-            }
+            Part::Image { url, detail } => content.push(to_image_url(url, detail)),
             Part::Reasoning(text) => content.push(json!({"type": "reasoning", "reasoning": text})),
             Part::Call { id, name, arguments } => {
                 match object_of(&arguments) {

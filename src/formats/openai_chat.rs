@@ -7,7 +7,9 @@ use craftx_core::{Error, Message, Result, Role, SessionId};
 use serde_json::{Map, Value, json};
 
 use super::conversations::hidden;
-use super::turn::{Ids, Part, Turn, others, own, owned, parts_of, parts_of_value, text, texts, unknown};
+use super::turn::{
+    Ids, Part, Turn, image_url, others, own, owned, parts_of, parts_of_value, text, texts, to_image_url, unknown,
+};
 use super::{Container, Entries, Entry, Format, Outgoing, Sample, Source, Unplaced, Written};
 use crate::conversation::{foreign, message_json};
 
@@ -97,7 +99,7 @@ pub(super) fn lists(
             }
             value => {
                 if count == 1 {
-                    match copy(&session) {
+                    match session_of_file(&session) {
                         Ok(id) => entries.push(Entry::session(line, id, Map::new())),
                         Err(error) => entries.push(Entry::new(line, Err(error))),
                     }
@@ -129,18 +131,22 @@ pub(super) fn unlisted(
 }
 
 /// The name of a session that has none of its own: that of the file, and its number from the second on.
-pub(super) fn numbered(session: &Result<SessionId>, count: u64) -> Result<SessionId> {
-    match (copy(session)?, count) {
+fn numbered(session: &Result<SessionId>, count: u64) -> Result<SessionId> {
+    match (session_of_file(session)?, count) {
         (session, 0 | 1) => Ok(session),
         (session, count) => SessionId::new(format!("{session}-{count}")),
     }
 }
 
-fn copy(session: &Result<SessionId>) -> Result<SessionId> {
-    let say = || Error::invalid("session", "the file's name is no name of a session").with("say", "`--session NAME`");
-    session.as_ref().cloned().map_err(|error| match error.get("say") {
-        Some(_) => Error::invalid("session", "nothing says which session this is").with("say", "`--session NAME`"),
-        None => say(),
+/// The session of a file, or why it has none, which errors are not copied to say again.
+fn session_of_file(session: &Result<SessionId>) -> Result<SessionId> {
+    session.as_ref().cloned().map_err(|error| {
+        // Without a file there is no name at all.
+        let rule = match error.get("say") {
+            Some(_) => "nothing says which session this is",
+            None => "the file's name is no name of a session",
+        };
+        Error::invalid("session", rule).with("say", "`--session NAME`")
     })
 }
 
@@ -178,13 +184,7 @@ pub(super) fn turn(message: &Message) -> Turn {
 fn part(value: &Value) -> Part {
     match text(value, "type") {
         None if value.is_string() => Part::Text(value.as_str().unwrap_or_default().to_owned()),
-        Some("image_url") => {
-            let image = value.get("image_url");
-            // Some programs write the address itself.
-            let url = image.and_then(|image| image.as_str().or_else(|| text(image, "url")));
-            let detail = image.and_then(|image| text(image, "detail")).map(str::to_owned);
-            url.map_or_else(|| unknown(value), |url| Part::Image { url: url.to_owned(), detail })
-        }
+        Some("image_url") => image_url(value).unwrap_or_else(|| unknown(value)),
         Some("input_text" | "output_text" | "input_image") => super::openai_responses::part(value),
         Some("tool_call" | "function_call" | "tool-call") => call(value),
         Some("function_call_output" | "tool-result") => Part::Answer {
@@ -220,7 +220,7 @@ fn messages(turn: Turn, list: &mut Vec<Value>, unplaced: &mut Unplaced) {
     for part in turn.parts {
         match part {
             Part::Text(text) => said.parts.push(json!({"type": "text", "text": text})),
-            Part::Image { url, detail } => said.parts.push(image(url, detail)),
+            Part::Image { url, detail } => said.parts.push(to_image_url(url, detail)),
             Part::Call { id, name, arguments } => {
                 let function = json!({"name": name, "arguments": arguments});
                 said.calls.push(json!({"id": id, "type": "function", "function": function}));
@@ -287,12 +287,6 @@ impl Said {
         }
         list.push(Value::Object(message));
     }
-}
-
-fn image(url: String, detail: Option<String>) -> Value {
-    let mut image = Map::from_iter([("url".to_owned(), json!(url))]);
-    image.extend(detail.map(|detail| ("detail".to_owned(), json!(detail))));
-    json!({"type": "image_url", "image_url": image})
 }
 
 /// The roles that give instructions.

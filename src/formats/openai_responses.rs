@@ -7,7 +7,7 @@ use craftx_core::{Content, Error, Message, Result, Role};
 use serde_json::{Map, Value, json};
 
 use super::openai_chat::{lists, pretty, unlisted};
-use super::turn::{Ids, Part, Turn, others, own, owned, parts_of, text, unknown};
+use super::turn::{Ids, Part, Turn, others, own, owned, parts_of, text, text_in, unknown};
 use super::{Container, Entries, Foreign, Format, Outgoing, Sample, Source, Unplaced, Written};
 
 pub(super) const NAME: &str = "openai-responses";
@@ -92,7 +92,7 @@ pub(super) fn item(mut members: Map<String, Value>) -> Result<Foreign> {
 /// The item that a message was.
 fn native(message: &Message, own: &Map<String, Value>) -> Value {
     let mut item = own.clone();
-    let kind = text_of(own, "type");
+    let kind = text_in(own, "type");
     if matches!(kind, None | Some("message")) {
         item.insert("role".to_owned(), json!(message.role.as_str()));
     }
@@ -103,13 +103,9 @@ fn native(message: &Message, own: &Map<String, Value>) -> Value {
     Value::Object(item)
 }
 
-fn text_of<'a>(members: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
-    members.get(key)?.as_str()
-}
-
 /// What an item says.
 pub(super) fn turn(message: &Message, own: &Map<String, Value>) -> Turn {
-    let kind = text_of(own, "type");
+    let kind = text_in(own, "type");
     let parts = match kind {
         None | Some("message") => parts_of(&message.content, part),
         Some("function_call" | "custom_tool_call") => vec![Part::Call {

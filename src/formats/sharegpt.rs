@@ -4,7 +4,7 @@ use craftx_core::{Content, Error, Message, Result, Role};
 use serde_json::{Map, Value, json};
 
 use super::openai_chat::{lists, unlisted};
-use super::turn::{Part, Turn, object_of, others, own, text, texts, unknown};
+use super::turn::{Part, Turn, object_of, others, own, text, text_in, texts, unknown};
 use super::{Container, Entries, Foreign, Format, Outgoing, Sample, Source, Unplaced, Written};
 
 pub(super) const NAME: &str = "sharegpt";
@@ -50,7 +50,7 @@ impl Format for ShareGpt {
 
 fn message(value: Value) -> Result<Foreign> {
     let Value::Object(mut own) = value else { return Err(Error::invalid("message", "must be an object")) };
-    let role = match text_of(&own, "from") {
+    let role = match text_in(&own, "from") {
         Some("human" | "user") => Role::User,
         Some("gpt" | "chatgpt" | "assistant" | "function_call" | "tool_call") => Role::Assistant,
         Some("observation" | "tool") => Role::Tool,
@@ -59,10 +59,6 @@ fn message(value: Value) -> Result<Foreign> {
     };
     let content = own.shift_remove("value").map_or(Content::Absent, Content::from);
     Ok(Foreign::of(role, content, Map::from_iter([(NAME.to_owned(), Value::Object(own))])))
-}
-
-fn text_of<'a>(members: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
-    members.get(key)?.as_str()
 }
 
 fn native(message: &Message, own: &Map<String, Value>) -> Value {
@@ -79,7 +75,7 @@ pub(super) fn turn(message: &Message, own: &Map<String, Value>) -> Turn {
         Content::Text(text) => text.clone(),
         other => other.clone().into_value().map(|value| value.to_string()).unwrap_or_default(),
     };
-    let part = match text_of(own, "from") {
+    let part = match text_in(own, "from") {
         Some("function_call" | "tool_call") => call(&said),
         Some("observation" | "tool") => {
             Part::Answer { call: None, name: None, content: vec![Part::Text(said)], failed: false }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use craftx_core::{Content, Message, Metadata, Role};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{anthropic, chatgpt, claude, langchain, openai_chat, openai_responses, sharegpt};
 
@@ -194,9 +194,28 @@ pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key)?.as_str()
 }
 
-/// A member that is text, taken out of an object.
+/// A member of an object that is text.
+pub(super) fn text_in<'a>(members: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
+    members.get(key)?.as_str()
+}
+
+/// As [`text_in`], to keep.
 pub(super) fn owned(members: &Map<String, Value>, key: &str) -> Option<String> {
-    Some(members.get(key)?.as_str()?.to_owned())
+    text_in(members, key).map(str::to_owned)
+}
+
+/// A picture as OpenAI and LangChain write it; some programs write the address itself.
+pub(super) fn image_url(value: &Value) -> Option<Part> {
+    let image = value.get("image_url")?;
+    let url = image.as_str().or_else(|| text(image, "url"))?;
+    Some(Part::Image { url: url.to_owned(), detail: text(image, "detail").map(str::to_owned) })
+}
+
+/// The reverse of [`image_url`].
+pub(super) fn to_image_url(url: String, detail: Option<String>) -> Value {
+    let mut image = Map::from_iter([("url".to_owned(), Value::String(url))]);
+    image.extend(detail.map(|detail| ("detail".to_owned(), Value::String(detail))));
+    json!({"type": "image_url", "image_url": image})
 }
 
 /// The names of members that hold something, less those that have been read.
